@@ -1,0 +1,31 @@
+/* Counts work in flight and refuses new work once closed. Any thread; no lock where work passes. */
+#ifndef WEIR_CALL_GATE_H
+#define WEIR_CALL_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/component.h>
+#include <weir/context.h>
+
+struct gate;
+
+/* At most `most` at once; 0: no limit. */
+struct gate *gate_new(int64_t most);
+void gate_destroy(struct gate *gate); /* nothing is in flight any more; NULL is fine */
+
+/* UNAVAILABLE when closed, RESOURCE_EXHAUSTED when full. */
+enum weir_status gate_enter(struct gate *gate);
+/* `cancelled`: the work ended because it was told to. */
+void gate_leave(struct gate *gate, bool cancelled);
+
+void gate_close(struct gate *gate); /* remembers what is in flight at this moment */
+int64_t gate_in_flight(const struct gate *gate);
+
+/* Until nothing is in flight, or `context` is over. True when empty. */
+bool gate_wait_empty(struct gate *gate, struct weir_context *context);
+
+/* What became of the work since gate_close(): adds in_flight, completed, cancelled, stuck (still in flight). */
+void gate_account(const struct gate *gate, struct weir_work *work);
+
+#endif

@@ -1,0 +1,33 @@
+/* The handle that every kind of component embeds as its first member. */
+#ifndef WEIR_LIFECYCLE_COMPONENT_H
+#define WEIR_LIFECYCLE_COMPONENT_H
+
+#include <weir/component.h>
+
+#define COMPONENT_MAGIC UINT32_C(0x57656972) /* "Weir" */
+
+/* Zero until component_add(). */
+struct weir_component {
+    uint32_t magic; /* COMPONENT_MAGIC; anything else in `needs` is an author's mistake that is reported */
+    uint32_t index; /* in the order of adding */
+    struct weir_app *app;
+    const char *name; /* the lifecycle's copy */
+};
+
+/* Adds a component whose handle is embedded in `self`: `component` is its first member. Copies options. Reads the
+ * times (cut_min_ms, finish_min_ms, drain_max_ms, start_timeout_ms, restart_...) from the section `name` too. */
+void component_add(struct weir_app *app, struct weir_component *component, const char *name,
+                   const struct weir_component_ops *ops, void *self, const struct weir_component_options *options);
+
+/* One more edge, before weir_app_run(). `on` is any handle; NULL does nothing. */
+void component_needs(struct weir_component *component, const void *on);
+
+/* An author's mistake (a NULL service, a bad option): reported by weir_app_run() with all others, exit status 78. */
+void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3);
+
+/* The app's own parts, made by weir_app_new(). */
+struct weir_component *app_executor_component(struct weir_app *app);
+struct executor;
+struct executor *app_executor(struct weir_app *app);
+
+#endif
