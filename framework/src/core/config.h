@@ -1,0 +1,46 @@
+/* Configuration from the inside: what the app does with it. See <weir/config.h> for a component's side.
+ *
+ * Order: config_new, config_load, config_section for each component, config_finish. One thread. */
+#ifndef WEIR_CORE_CONFIG_H
+#define WEIR_CORE_CONFIG_H
+
+#include <stdio.h>
+
+#include <weir/bytes.h>
+#include <weir/config.h>
+
+struct config;
+
+/* What the command line asks for. */
+enum config_mode {
+    CONFIG_RUN,
+    CONFIG_HELP,    /* --help: usage, every section with its keys, defaults and units */
+    CONFIG_VERSION, /* --version */
+    CONFIG_CHECK,   /* --check-config: says "configuration is good" or all that is wrong */
+    CONFIG_PRINT,   /* --print-config: every key with its value and where it comes from, secrets as *** */
+    CONFIG_PLAN,    /* --plan or --plan=FORMAT */
+};
+
+struct config *config_new(const char *app_name);
+void config_destroy(struct config *config);
+
+/* Reads the command line (--config FILE, --section.key=value, the modes above), the file (default NAME.yaml in the
+ * working directory; absent is fine unless --config names it), the environment. Problems are collected, not returned. */
+void config_load(struct config *config, int argc, char **argv, char **environment);
+enum config_mode config_mode(const struct config *config);
+const char *config_plan_format(const struct config *config); /* "text", "json", "dot" */
+
+/* Declares a section; fills options. False when one of its keys has a problem. Texts live as long as the config. */
+bool config_section(struct config *config, const char *section, const struct weir_config_key *keys, void *options);
+
+/* A problem of somebody else's, to be listed with the others. */
+void config_problem(struct config *config, const char *text);
+
+/* After all sections: adds unknown sections and keys, in file, environment (WEIR_...) and flags, with the nearest known
+ * one. Appends one line per problem; true when there is none. */
+bool config_finish(struct config *config, struct weir_buffer *ret_problems);
+
+void config_print(const struct config *config, FILE *out);
+void config_help(const struct config *config, FILE *out);
+
+#endif
