@@ -9,9 +9,19 @@
  * from any thread. Request, reply and all that is allocated for them live until the call is over. Declared
  * `.inline_ = true` it runs on the transport's own thread, with no hop, and must not block.
  *
- * A streaming method is a set of callbacks, never two at a time for one call: open, message, half_close, writable,
- * draining, cancel. They run on the executor, or inline. Functions here are for the handler's own thread unless they
- * say "Any thread". */
+ * A streaming method is a set of callbacks, never two at a time for one call. They run on the executor, or inline:
+ *
+ *   open        server stream: with the request. OK ends the stream, PENDING leaves it open until weir_stream_end().
+ *               Others: before the first message, may be absent; OK goes on.
+ *   message     one message of the client's, in order; it lives until the callback returns, or after PENDING until
+ *               weir_stream_next(). OK asks for the next one.
+ *   half_close  the client sends no more. OK (or absent) ends the stream, PENDING leaves it open until weir_stream_end().
+ *   writable    after weir_stream_send() returned PENDING: the peer has caught up.
+ *   draining    the server stops; so many ms are left to end the stream in a way of one's own.
+ *   cancel      the client went away or time is over; weir ends the stream after it.
+ *
+ * Any other status that a callback returns ends the stream with it. Functions here are for the handler's own thread
+ * unless they say "Any thread". */
 #ifndef WEIR_CALL_H
 #define WEIR_CALL_H
 
@@ -80,13 +90,17 @@ WEIR_API enum weir_status weir_stream_send(struct weir_call *call, const Protobu
 WEIR_API void weir_stream_next(struct weir_call *call);
 
 /* Ends the stream with a status; weir_call_fail() before it sets the text. No callback runs afterwards, except the one
- * that is running. Exactly once; what is not ended when its client goes away is ended by weir after `cancel`.
+ * that is running. The first one counts; what is not ended when its client goes away is ended by weir after `cancel`.
  * Any thread. */
 WEIR_API void weir_stream_end(struct weir_call *call, enum weir_status status);
+WEIR_API bool weir_stream_ended(struct weir_call *call);
 
-/* Runs `step(call, arg)` as one more callback of the stream: never at the same time as another, and never after its
- * end (then it is not called and false is returned). For those who feed a stream from outside. Any thread; the
- * caller holds the call by weir_call_acquire(). */
+/* The reply of a client stream, to fill before it ends with OK. Generated: echo_sum_reply(call). */
+WEIR_API ProtobufCMessage *weir_stream_reply(struct weir_call *call);
+
+/* Runs `step(call, arg)` once as one more callback of the stream, never at the same time as another. For those who feed a
+ * stream from outside. False when it has ended: then the step does not run. A step that was taken runs in any case, if need be
+ * after the end: ask weir_stream_ended(). Any thread; the caller holds the call by weir_call_acquire(). */
 WEIR_API bool weir_stream_post(struct weir_call *call, void (*step)(struct weir_call *call, void *arg), void *arg);
 
 /* Keeps the call's memory beyond its end, for weir_stream_post() and the like. Any thread. */

@@ -43,9 +43,10 @@ WEIR_API enum weir_status weir_channel_call(struct weir_call *call, struct weir_
                                             const struct weir_method *method, const ProtobufCMessage *request,
                                             ProtobufCMessage **ret_reply);
 
-/* Returns at once; `done` is called exactly once, on a thread of the channel's, and must not block. `reply` is NULL
- * unless status is OK; it lives in the call's arena, so hold the call (a deferred one is held). The request is copied
- * before it returns. Several may be under way for one call; their `done` never run at the same time. */
+/* Returns at once; `done` is called exactly once, on a thread of the channel's (or on this one, when the time is spent
+ * already), and must not block. `reply` is NULL unless status is OK; it lives as long as the call, which is held until
+ * `done` returns. The request is copied. Several may be under way for one call; their `done` never run at the same time.
+ * The server's words are weir_call_error()'s text during `done`, if the handler has returned WEIR_PENDING by then. */
 typedef void weir_channel_done_fn(struct weir_call *call, enum weir_status status, ProtobufCMessage *reply,
                                   void *state);
 WEIR_API void weir_channel_start(struct weir_call *call, struct weir_channel *channel,
@@ -63,7 +64,7 @@ WEIR_API struct weir_client_stream *weir_client_stream_open(struct weir_call *ca
 WEIR_API enum weir_status weir_client_stream_send(struct weir_client_stream *stream,
                                                   const ProtobufCMessage *message);
 WEIR_API enum weir_status weir_client_stream_half_close(struct weir_client_stream *stream);
-/* The next message; NULL at the stream's end, whatever its status. It lives in the call's arena. */
+/* The next message; NULL at the stream's end, whatever its status. It lives until the next receive. */
 WEIR_API ProtobufCMessage *weir_client_stream_receive(struct weir_client_stream *stream);
 /* Ends it (cancels what is still open), frees it, returns its status. NULL gives the call's error's status. */
 WEIR_API enum weir_status weir_client_stream_finish(struct weir_client_stream *stream);

@@ -7,7 +7,8 @@
 #include "core/context.h"
 #include "lifecycle/component.h"
 
-/* One call going out. The caller owns it and its memory until `done` (unary) or `ended` (stream) returned. */
+/* One call going out. The caller owns it and its memory; the channel touches neither it nor its context once
+ * it has called `done`: it has unwatched the context before. */
 struct outgoing {
     struct weir_channel *channel;
     const struct weir_method *method;
@@ -16,10 +17,12 @@ struct outgoing {
     const char *message_id;      /* sent as idempotency-key; NULL: none */
     void *carrier;               /* the channel's own */
 
-    /* Exactly once, on the channel's thread; must not block. `reply` is valid during the call. `text` is the server's
-     * words; "" with OK. */
-    void (*done)(struct outgoing *outgoing, enum weir_status status, const char *text, struct weir_bytes reply);
-    /* Streams only: one message, after ops->read asked; then ops->read again. At the stream's end `done` comes instead. */
+    /* Exactly once, on the channel's thread (or inside ops->start); must not block. `reply` is valid during
+     * the call. `text` is the server's words; "" with OK. */
+    void (*done)(struct outgoing *outgoing, enum weir_status status, const char *text,
+                 struct weir_bytes reply);
+    /* Streams only: one message, after ops->read asked; then ops->read again. At the stream's end `done`
+     * comes instead. */
     void (*message)(struct outgoing *outgoing, struct weir_bytes message);
     /* Streams only: the last ops->send is on its way, the next may come. */
     void (*sent)(struct outgoing *outgoing);
@@ -28,8 +31,8 @@ struct outgoing {
 /* All may be called from any thread. None blocks. */
 struct channel_ops {
     const char *name; /* "grpc", "rest", "local" */
-    /* Begins. A context that is over already: done at once, without sending. The channel watches the context: its end
-     * cancels the call on the wire. */
+    /* Begins. A context that is over already: done at once, without sending. The channel watches the context:
+     * its end cancels the call on the wire. */
     void (*start)(struct weir_channel *channel, struct outgoing *outgoing);
     /* Streams only; one send at a time: wait for `sent`. */
     void (*send)(struct outgoing *outgoing, struct weir_bytes message);

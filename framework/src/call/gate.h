@@ -19,13 +19,18 @@ enum weir_status gate_enter(struct gate *gate);
 /* `cancelled`: the work ended because it was told to. */
 void gate_leave(struct gate *gate, bool cancelled);
 
-void gate_close(struct gate *gate); /* remembers what is in flight at this moment */
+/* The drain begins: accounts for what is in flight now and for what still comes (on connections that are
+ * open, work is taken until they are closed: refusing it would lose requests that were sent already). */
+void gate_drain(struct gate *gate);
+/* Refuses from now on. */
+void gate_close(struct gate *gate);
 int64_t gate_in_flight(const struct gate *gate);
 
 /* Until nothing is in flight, or `context` is over. True when empty. */
 bool gate_wait_empty(struct gate *gate, struct weir_context *context);
 
-/* What became of the work since gate_close(): adds in_flight, completed, cancelled, stuck (still in flight). */
+/* What became of the work since gate_drain(): adds in_flight, completed, cancelled, stuck (still in flight).
+ */
 void gate_account(const struct gate *gate, struct weir_work *work);
 
 #endif

@@ -63,7 +63,8 @@ void weir_buffer_vprintf(struct weir_buffer *buffer, const char *format, va_list
     int length = vsnprintf(room ? (char *)buffer->data + buffer->size : NULL, room, format, args);
     if (length > 0) {
         if ((size_t)length >= room)
-            vsnprintf((char *)weir_buffer_reserve(buffer, (size_t)length + 1), (size_t)length + 1, format, again);
+            vsnprintf((char *)weir_buffer_reserve(buffer, (size_t)length + 1), (size_t)length + 1, format,
+                      again);
         buffer->size += (size_t)length;
     }
     va_end(again);

@@ -216,7 +216,8 @@ static bool is_lower_hex(const char *text, size_t size)
     return size == 2 || !all_zero;
 }
 
-/* W3C Trace Context, 3.2.2: version 00; a later version may be longer, its first four fields are read the same. */
+/* W3C Trace Context, 3.2.2: version 00; a later version may be longer, its first four fields are read the
+ * same. */
 static bool valid_traceparent(const char *text)
 {
     size_t length = strlen(text);

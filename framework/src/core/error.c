@@ -24,7 +24,8 @@ enum weir_status weir_fail(struct weir_error *err, enum weir_status status, cons
     return status;
 }
 
-enum weir_status weir_fail_errno(struct weir_error *err, enum weir_status status, int errnum, const char *format, ...)
+enum weir_status weir_fail_errno(struct weir_error *err, enum weir_status status, int errnum,
+                                 const char *format, ...)
 {
     if (!err)
         return status;
@@ -37,7 +38,8 @@ enum weir_status weir_fail_errno(struct weir_error *err, enum weir_status status
 
     char reason[128];
     size_t length = strlen(err->text);
-    snprintf(err->text + length, sizeof err->text - length, ": %s", strerror_r(errnum, reason, sizeof reason));
+    snprintf(err->text + length, sizeof err->text - length, ": %s",
+             strerror_r(errnum, reason, sizeof reason));
     return status;
 }
 

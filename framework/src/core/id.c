@@ -9,8 +9,8 @@
 
 #include "core/random.h"
 
-/* Each thread asks the kernel for a pool at a time: a span id must not cost a system call. A child of fork would hand out
- * its parent's pool again, so it is thrown away there. */
+/* Each thread asks the kernel for a pool at a time: a span id must not cost a system call. A child of fork
+ * would hand out its parent's pool again, so it is thrown away there. */
 static _Thread_local uint8_t pool[512];
 static _Thread_local size_t pool_left;
 
@@ -60,7 +60,8 @@ void hex_of_bytes(const uint8_t *bytes, size_t size, char *ret_text)
     *ret_text = 0;
 }
 
-/* RFC 9562, 6.2, method 3: 12 bits of sub-millisecond time in rand_a, counted on where the clock stands still. */
+/* RFC 9562, 6.2, method 3: 12 bits of sub-millisecond time in rand_a, counted on where the clock stands
+ * still. */
 char *weir_id_new(char ret_id[WEIR_ID_SIZE])
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

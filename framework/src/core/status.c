@@ -2,8 +2,9 @@
 
 #include <weir/status.h>
 
-/* gRPC's names and google.rpc.Code's HTTP mapping, but for FAILED_PRECONDITION: a refusal that lies in the state of a
- * resource ("declined", "sold out") is a 409 to HTTP clients; the mapping's 400 would blame the request. */
+/* gRPC's names and google.rpc.Code's HTTP mapping, but for FAILED_PRECONDITION: a refusal that lies in the
+ * state of a resource ("declined", "sold out") is a 409 to HTTP clients; the mapping's 400 would blame the
+ * request. */
 static const struct {
     const char *name;
     int http;

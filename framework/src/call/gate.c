@@ -1,0 +1,157 @@
+#include "call/gate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include <weir/clock.h>
+
+#include "core/memory.h"
+
+/* One word says it all, so that entering and leaving is one atomic operation: the count, and two flags above
+ * it. While DRAINING, leaving takes the lock: who waits for an empty gate may destroy it as soon as it is
+ * empty. */
+#define CLOSED (INT64_C(1) << 62)
+#define DRAINING (INT64_C(1) << 61)
+#define COUNT(state) ((state) & ~(CLOSED | DRAINING))
+
+struct gate {
+    _Atomic int64_t state;
+    int64_t most;
+    _Atomic int64_t arrived, refused; /* while draining */
+    int64_t at_drain;                 /* Holds: lock, as all below */
+    int64_t completed, cancelled;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+struct gate *gate_new(int64_t most)
+{
+    struct gate *gate = NEW(struct gate);
+    gate->most = most;
+    pthread_mutex_init(&gate->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&gate->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return gate;
+}
+
+void gate_destroy(struct gate *gate)
+{
+    if (!gate)
+        return;
+    pthread_cond_destroy(&gate->changed);
+    pthread_mutex_destroy(&gate->lock);
+    free(gate);
+}
+
+/* Takes one off the count. `outcome`: the counter of finished work to add to, or NULL for work that was
+ * refused. */
+static void leave(struct gate *gate, int64_t *outcome)
+{
+    int64_t state = atomic_load_explicit(&gate->state, memory_order_relaxed);
+    while (!(state & DRAINING))
+        if (atomic_compare_exchange_weak(&gate->state, &state, state - 1))
+            return;
+
+    pthread_mutex_lock(&gate->lock);
+    if (outcome)
+        (*outcome)++;
+    else
+        atomic_fetch_add(&gate->refused, 1);
+    if (COUNT(atomic_fetch_sub(&gate->state, 1)) == 1)
+        pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+enum weir_status gate_enter(struct gate *gate)
+{
+    int64_t before = atomic_fetch_add(&gate->state, 1);
+    if (before & DRAINING)
+        atomic_fetch_add(&gate->arrived, 1);
+    if (before & CLOSED) {
+        leave(gate, NULL);
+        return WEIR_UNAVAILABLE;
+    }
+    if (gate->most > 0 && COUNT(before) >= gate->most) {
+        leave(gate, NULL);
+        return WEIR_RESOURCE_EXHAUSTED;
+    }
+    return WEIR_OK;
+}
+
+void gate_leave(struct gate *gate, bool cancelled)
+{
+    leave(gate, cancelled ? &gate->cancelled : &gate->completed);
+}
+
+void gate_drain(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    int64_t before = atomic_fetch_or(&gate->state, DRAINING);
+    if (!(before & DRAINING))
+        gate->at_drain = COUNT(before);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_close(struct gate *gate)
+{
+    gate_drain(gate);
+    atomic_fetch_or(&gate->state, CLOSED);
+}
+
+int64_t gate_in_flight(const struct gate *gate)
+{
+    int64_t state = atomic_load(&gate->state);
+    return COUNT(state);
+}
+
+struct waiter {
+    struct weir_context_watch watch;
+    struct gate *gate;
+};
+
+static void stop_waiting(struct weir_context_watch *watch, enum weir_status status)
+{
+    (void)status;
+    struct gate *gate = ((struct waiter *)watch)->gate;
+    pthread_mutex_lock(&gate->lock);
+    pthread_cond_broadcast(&gate->changed);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+bool gate_wait_empty(struct gate *gate, struct weir_context *context)
+{
+    gate_drain(gate);
+    struct waiter waiter = {.watch.over = stop_waiting, .gate = gate};
+    weir_context_watch(context, &waiter.watch);
+
+    pthread_mutex_lock(&gate->lock);
+    while (gate_in_flight(gate) > 0 && weir_context_status(context) == WEIR_OK) {
+        int64_t until = weir_context_deadline_ns(context);
+        if (until == WEIR_NEVER) {
+            pthread_cond_wait(&gate->changed, &gate->lock);
+            continue;
+        }
+        struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
+        pthread_cond_timedwait(&gate->changed, &gate->lock, &at);
+    }
+    bool empty = gate_in_flight(gate) == 0;
+    pthread_mutex_unlock(&gate->lock);
+
+    weir_context_unwatch(&waiter.watch);
+    return empty;
+}
+
+void gate_account(const struct gate *gate, struct weir_work *work)
+{
+    struct gate *locked = (struct gate *)gate; /* the lock is all that changes */
+    pthread_mutex_lock(&locked->lock);
+    work->in_flight += gate->at_drain + atomic_load(&gate->arrived) - atomic_load(&gate->refused);
+    work->completed += gate->completed;
+    work->cancelled += gate->cancelled;
+    work->stuck += gate_in_flight(gate);
+    pthread_mutex_unlock(&locked->lock);
+}

@@ -1,0 +1,52 @@
+#include <weir/service.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "call/call.h"
+#include "call/channel.h"
+#include "core/memory.h"
+
+static void destroy(void *self)
+{
+    free(self);
+}
+
+/* Nothing to start or stop: a service is where its servers' edges meet those of what its handlers use. */
+static const struct weir_component_ops ops = {.destroy = destroy};
+
+static struct weir_service *add(struct weir_app *app, const struct weir_service_type *type,
+                                const struct weir_component_options *options)
+{
+    struct weir_service *service = NEW(struct weir_service);
+    service->type = type;
+    component_add(app, &service->component, type->full_name, &ops, service, options);
+    return service;
+}
+
+struct weir_service *weir_service_add(struct weir_app *app, const struct weir_service_type *type,
+                                      const struct weir_service_options *options)
+{
+    struct weir_component_options component = {0};
+    memcpy(component.needs, options->needs, sizeof component.needs);
+    struct weir_service *service = add(app, type, &component);
+    service->handlers = options->handlers;
+    service->self = options->self;
+    service->executor = app_executor(app);
+    component_needs(&service->component, app_executor_component(app));
+    if (!options->handlers)
+        app_mistake(app, "%s: no handlers were given", type->full_name);
+    return service;
+}
+
+struct weir_service *weir_proxy_add(struct weir_app *app, const struct weir_service_type *type,
+                                    struct weir_channel *channel)
+{
+    struct weir_service *service = add(app, type, NULL);
+    service->proxy_to = channel;
+    if (channel)
+        component_needs(&service->component, channel);
+    else
+        app_mistake(app, "%s: no channel was given to pass its calls on", type->full_name);
+    return service;
+}
