@@ -31,15 +31,17 @@ struct weir_config_key {
     size_t offset;              /* of the member in the options struct */
     const char *fallback;       /* the documented default as text; NULL: required, or what the struct had */
     const char *help;           /* one line, without a full stop; names the unit */
-    int64_t min, max;           /* for WEIR_CONFIG_INT; both 0: any */
+    int64_t min, max;           /* for WEIR_CONFIG_INT; both 0: any; max below min: no upper limit */
     const char *const *choices; /* for WEIR_CONFIG_CHOICE, NULL at the end */
     bool required;
     bool secret;                /* never printed: shown as *** */
 };
 
 /* Declares a section and fills `options` from it. A member that is already set in `options` (not zero) is the
- * author's own default and beats `fallback`. Texts live as long as the app. An error is remembered and reported by
- * weir_app_run() together with all others; the return value is for those who cannot go on. */
+ * author's own default and beats `fallback`; its text is copied. Texts live as long as the app. Borrows `keys` (must
+ * outlive the app). A section may be declared by several tables: its keys are those of all of them. An error is
+ * remembered and reported by weir_app_run() together with all others; the return value is for those who cannot go
+ * on. */
 WEIR_API bool weir_config_section(struct weir_app *app, const char *section,
                                   const struct weir_config_key *keys, void *options);
 

@@ -24,20 +24,23 @@ enum config_mode {
 struct config *config_new(const char *app_name);
 void config_destroy(struct config *config);
 
-/* Reads the command line (--config FILE, --section.key=value, the modes above), the file (default NAME.yaml in the
- * working directory; absent is fine unless --config names it), the environment. Problems are collected, not returned. */
+/* Reads the command line (--config FILE, --section.key=value, the modes above), the file (default NAME.yaml
+ * in the working directory; absent is fine unless --config names it), the environment. Problems are
+ * collected, not returned. */
 void config_load(struct config *config, int argc, char **argv, char **environment);
 enum config_mode config_mode(const struct config *config);
 const char *config_plan_format(const struct config *config); /* "text", "json", "dot" */
 
-/* Declares a section; fills options. False when one of its keys has a problem. Texts live as long as the config. */
-bool config_section(struct config *config, const char *section, const struct weir_config_key *keys, void *options);
+/* Declares a section; fills options. False when one of its keys has a problem. Texts live as long as the
+ * config. */
+bool config_section(struct config *config, const char *section, const struct weir_config_key *keys,
+                    void *options);
 
 /* A problem of somebody else's, to be listed with the others. */
 void config_problem(struct config *config, const char *text);
 
-/* After all sections: adds unknown sections and keys, in file, environment (WEIR_...) and flags, with the nearest known
- * one. Appends one line per problem; true when there is none. */
+/* After all sections: adds unknown sections and keys, in file, environment (WEIR_...) and flags, with the
+ * nearest known one. Appends one line per problem; true when there is none. */
 bool config_finish(struct config *config, struct weir_buffer *ret_problems);
 
 void config_print(const struct config *config, FILE *out);

@@ -1,0 +1,108 @@
+/* --print-config and --help. */
+#include <string.h>
+
+#include "core/config_parts.h"
+
+/* The next key that was not listed yet: sections in the order of their first key, each with all of its
+ * tables. */
+static const struct config_entry *next_of_section(const struct config_entry *first,
+                                                  const struct config_entry *after)
+{
+    for (const struct config_entry *entry = after->next; entry; entry = entry->next) {
+        if (strcmp(entry->section, first->section) != 0)
+            continue;
+        const struct config_entry *earlier = first;
+        while (earlier != entry && (strcmp(earlier->section, entry->section) != 0 ||
+                                    strcmp(earlier->key->name, entry->key->name) != 0))
+            earlier = earlier->next;
+        if (earlier == entry)
+            return entry;
+    }
+    return NULL;
+}
+
+static bool is_first(const struct config *config, const struct config_entry *entry)
+{
+    const struct config_entry *earlier = config->entries;
+    while (strcmp(earlier->section, entry->section) != 0)
+        earlier = earlier->next;
+    return earlier == entry;
+}
+
+/* JSON's escapes, which YAML's double-quoted scalars share. */
+static void print_text(const char *text, FILE *out)
+{
+    fputc('"', out);
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fprintf(out, "\\%c", *c);
+        else if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            fprintf(out, "\\u%04x", (unsigned)*c);
+        else
+            fputc(*c, out);
+    }
+    fputc('"', out);
+}
+
+static void print_entry(const struct config_entry *entry, FILE *out)
+{
+    const struct weir_config_key *key = entry->key;
+    if (!entry->value) {
+        fprintf(out, "  # %s: not set\n", key->name);
+        return;
+    }
+    fprintf(out, "  %s: ", key->name);
+    if (key->secret)
+        fputs("\"***\"", out);
+    else if (key->type == WEIR_CONFIG_INT || key->type == WEIR_CONFIG_BOOL)
+        fputs(entry->value, out);
+    else
+        print_text(entry->value, out);
+    fprintf(out, "  # %s\n", entry->source);
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    for (const struct config_entry *first = config->entries; first; first = first->next) {
+        if (!is_first(config, first))
+            continue;
+        fprintf(out, "%s:\n", first->section);
+        for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry))
+            print_entry(entry, out);
+    }
+}
+
+static void print_key_help(const struct config *config, const struct weir_config_key *key, FILE *out)
+{
+    const char *range = config_range(config, key);
+    fprintf(out, "  %-24s %s (%s%s%s", key->name, key->help ? key->help : "", config_expected(config, key),
+            *range ? ", " : "", range);
+    if (key->fallback)
+        fprintf(out, "; default %s", *key->fallback ? key->fallback : "\"\"");
+    fprintf(out, "%s)\n", key->required ? "; required" : "");
+}
+
+void config_help(const struct config *config, FILE *out)
+{
+    fprintf(out,
+            "Usage: %s [FLAG]...\n"
+            "\n"
+            "  --config FILE            the configuration; default %s.yaml, where it exists\n"
+            "  --SECTION.KEY=VALUE      sets a key, whatever the file and the environment say\n"
+            "  --check-config           says what is wrong with the configuration, and ends\n"
+            "  --print-config           shows every key, its value and where it comes from, and ends\n"
+            "  --plan[=text|json|dot]   shows how it would start and stop, and ends\n"
+            "  --version                shows the version, and ends\n"
+            "  --help                   shows this, and ends\n"
+            "\n"
+            "A key is read from the file (SECTION: {KEY: VALUE}), then from the environment\n"
+            "(WEIR_SECTION_KEY), then from the flags; the last one wins.\n",
+            config->app_name, config->app_name);
+    for (const struct config_entry *first = config->entries; first; first = first->next) {
+        if (!is_first(config, first))
+            continue;
+        fprintf(out, "\n%s:\n", first->section);
+        for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry))
+            print_key_help(config, entry->key, out);
+    }
+}
