@@ -26,5 +26,6 @@
 #include <weir/service.h>
 #include <weir/sql.h>
 #include <weir/status.h>
+#include <weir/timer.h>
 
 #endif
