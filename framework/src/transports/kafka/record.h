@@ -1,0 +1,20 @@
+/* A record's headers: CloudEvents 1.0 in the binary mode of its Kafka protocol binding, and what a call
+ * carries. */
+#ifndef WEIR_KAFKA_RECORD_H
+#define WEIR_KAFKA_RECORD_H
+
+#include <librdkafka/rdkafka.h>
+
+#include <weir/app.h>
+#include <weir/kafka.h>
+
+#include "transports/kafka/producer.h"
+
+#define HEADER_DEADLINE "weir-deadline" /* ms since 1970 UTC, decimal */
+#define HEADER_PRINCIPAL "weir-principal"
+
+/* `source` may be NULL (tests), so may `more`. Caller owns the result. */
+rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source,
+                                   const struct producer_header *more);
+
+#endif
