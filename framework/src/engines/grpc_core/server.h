@@ -1,0 +1,126 @@
+/* The server's two halves: server.c is its life and its workers, incoming.c is one rpc. */
+#ifndef WEIR_ENGINES_GRPC_CORE_SERVER_H
+#define WEIR_ENGINES_GRPC_CORE_SERVER_H
+
+#include <stdatomic.h>
+
+#include "engines/grpc_core/core.h"
+#include "engines/rpc.h"
+
+/* Intrusive list that ends in itself. */
+struct link {
+    struct link *previous, *next;
+};
+
+void link_init(struct link *list);
+void link_append(struct link *list, struct link *item);
+void link_remove(
+    struct link *item); /* leaves it empty; fine for one that is in no list, when it was initialised */
+bool link_is_empty(const struct link *list);
+
+/* One thread and its queue. Its lists and its rpcs' callbacks belong to the thread: no locks. */
+struct worker {
+    struct rpc_server *server;
+    grpc_completion_queue *queue;
+    pthread_t thread;
+    bool has_thread;
+
+    struct rpc *free;
+    struct link live;  /* began and not gone */
+    struct link timed; /* of these, those whose end is ours to watch; the first ends first */
+    bool told_draining, told_cancel;
+
+    grpc_call *bell; /* an empty batch on it is an event of our own in the queue */
+    struct event bell_rang;
+};
+
+void worker_ring(struct worker *worker); /* any thread, until the queue is shut down */
+
+struct registered {
+    struct rpc_method method;
+    void *handle; /* NULL: stands for every method that is not registered */
+};
+
+struct rpc_server {
+    struct rpc_server_options options;
+    char *listen;
+    struct registered *methods; /* the last one is the catch-all */
+    size_t method_count;        /* with it */
+    const struct rpc_user_ops *ops;
+    void *user;
+
+    grpc_server *core;
+    grpc_completion_queue *control; /* for the shutdown's tag */
+    grpc_channel *lame;             /* the bells' */
+    struct worker *workers;
+    size_t worker_count;
+    int port;
+
+    bool started, quiesced, closed, shut; /* by who stops it */
+    atomic_bool closing;                  /* nothing is asked for any more */
+    _Atomic int64_t drain_ends_ns;        /* 0: it does not drain yet */
+    atomic_bool cancelled;
+    _Atomic int64_t latest_begin_ns;
+
+    pthread_mutex_t lock; /* the rest */
+    pthread_cond_t idle;
+    int64_t rpcs; /* asked for, or begun and not gone */
+};
+
+/* A message that waits for the one before it. */
+struct unsent {
+    struct unsent *next;
+    grpc_slice slice;
+    size_t size;
+};
+
+/* Parts are what keeps an rpc: its answer, and every batch that is under way. All parts end on the worker, so
+ * an rpc that is being worked on there cannot go. */
+struct rpc {
+    struct worker *worker;
+    const struct registered *registered;
+    void *user;
+    struct rpc *next; /* in the free list */
+    struct link live, timed;
+    gpr_timespec ends; /* while it is in `timed` */
+
+    grpc_call *call;
+    grpc_metadata_array metadata;
+    grpc_call_details details; /* of the catch-all */
+    gpr_timespec deadline;
+    grpc_byte_buffer *payload;
+    grpc_slice request;
+    struct weir_bytes request_bytes;
+    int64_t deadline_ns;
+
+    struct event arrived, closed, finished, sent, received;
+    atomic_int parts;
+    atomic_bool close_asked; /* who sets it starts RECV_CLOSE */
+    int close_cancelled;     /* written by the core */
+    bool begun, is_over;
+    grpc_byte_buffer out;
+
+    /* Streams */
+    pthread_mutex_t lock;  /* all below */
+    enum weir_status over; /* what rpc_send() says; OK while somebody listens */
+    bool sending, headers_sent, owes_writable;
+    bool reading;
+    bool answered; /* rpc_finish() was called: `status`, `text` and `reply` wait for what is unsent */
+    bool ending;   /* the last batch is under way */
+    enum weir_status status;
+    char *text;
+    grpc_slice reply;
+    bool has_reply;
+    struct unsent *first, **last;
+    size_t unsent, in_send;
+    grpc_byte_buffer *message;
+    size_t too_large; /* the size of the message that was; 0: none */
+};
+
+/* Runs on: the worker's thread. */
+void rpc_ask(struct worker *worker, const struct registered *registered);
+void rpc_time_is_over(struct rpc *rpc, enum weir_status status);
+void rpc_tell_draining(struct rpc *rpc);
+void rpc_free(struct rpc *rpc);
+
+#endif
