@@ -1,8 +1,9 @@
-/* An exchange is one HTTP request and its answer, whatever carries it: libmicrohttpd now, weir's own engine later.
- * REST's routing and transcoding, and the admin listener, are written against this and nothing else.
+/* An exchange is one HTTP request and its answer, whatever carries it: libmicrohttpd now, weir's own engine
+ * later. REST's routing and transcoding, and the admin listener, are written against this and nothing else.
  *
- * Everything of one exchange happens on its loop's thread, except what says "Any thread". Order of the user's callbacks:
- * head, body*, end, then gone; `gone` is the last one, always comes, and comes early when the client left. */
+ * Everything of one exchange happens on its loop's thread, except what says "Any thread". Order of the user's
+ * callbacks: head, body*, end, then gone; `gone` is the last one, always comes, and comes early when the
+ * client left. */
 #ifndef WEIR_ENGINES_EXCHANGE_H
 #define WEIR_ENGINES_EXCHANGE_H
 
@@ -31,6 +32,7 @@ struct http_head {
     size_t header_count;
     int64_t content_length; /* -1: unknown (chunked) or none */
     bool has_body;
+    bool http_1_0;
 };
 
 struct http_user_ops {
@@ -41,9 +43,14 @@ struct http_user_ops {
     void (*body)(struct exchange *exchange, struct weir_bytes piece);
     /* The request is complete: answer now, or later from any thread. */
     void (*end)(struct exchange *exchange);
-    /* The exchange is over: answered and sent, or the client left (`complete` is false). Nothing may use it afterwards;
-     * but a user who answers later is told the moment the client leaves by this, so exchange_answer() must not come after
-     * it: keep a lock or exchange_hold(). */
+    /* Optional. The client closed its side while its answer is being made: most likely nobody listens any
+     * more. An answer is still sent where that is possible. A client that closed right behind its request
+     * only waits (half-close). */
+    void (*left)(struct exchange *exchange);
+    /* Optional. The time of exchange_set_deadline() has come, and there is no answer yet. */
+    void (*expired)(struct exchange *exchange);
+    /* The exchange is over: answered and sent, or not (`complete` is false). Who answers later needs
+     * exchange_hold(). Comes for every exchange whose `head` was called. */
     void (*gone)(struct exchange *exchange, bool complete);
 };
 
@@ -51,17 +58,22 @@ struct http_answer {
     int status;
     const struct http_header *headers; /* copied. Content-Length, Date and Connection are the engine's */
     size_t header_count;
-    struct weir_bytes body; /* copied, unless body_free is set */
+    struct weir_bytes body;       /* copied, unless body_free is set */
     void (*body_free)(void *arg); /* the engine calls it when it needs the body no more */
     void *body_free_arg;
     bool close; /* end the connection after it */
 };
 
-/* Whole answer. Any thread, exactly once per exchange; after `gone` it does nothing (needs exchange_hold()). */
-void exchange_answer(struct exchange *exchange, const struct http_answer *answer);
+/* The whole answer. Any thread. The first one counts: false, and nothing happened (body_free was called), for
+ * a second one and for one after `gone` (which needs exchange_hold()). */
+bool exchange_answer(struct exchange *exchange, const struct http_answer *answer);
 
-/* The engine keeps `exchange` valid (not its head) until exchange_drop(), for those who answer from another thread.
- * Any thread. */
+/* Asks for `expired` at this time, in place of the time asked for before; WEIR_NEVER: not at all. On the
+ * loop's thread. */
+void exchange_set_deadline(struct exchange *exchange, int64_t deadline_ns);
+
+/* The engine keeps `exchange` valid (not its head) until exchange_drop(), for those who answer from another
+ * thread. Any thread. */
 void exchange_hold(struct exchange *exchange);
 void exchange_drop(struct exchange *exchange);
 
@@ -78,23 +90,27 @@ struct http_engine_options {
     int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };
 
-/* The engine's refusals (400, 408, 413, 414, 431, 501, 503, 505) carry the body that `problem` writes for a status
- * and a text. */
+/* The engine's refusals (400, 408, 413, 414, 431, 501, 503, 505) carry the body that `problem` writes for a
+ * status and a text. */
 typedef void http_problem_fn(int status, const char *text, struct weir_buffer *ret_body);
 
 /* Borrows ops, server and problem; copies options. */
-struct http_engine *http_engine_new(const struct http_engine_options *options, const struct http_user_ops *ops,
-                                    http_problem_fn *problem, void *server);
+struct http_engine *http_engine_new(const struct http_engine_options *options,
+                                    const struct http_user_ops *ops, http_problem_fn *problem, void *server);
 /* Listens and serves; a taken port is an error that names it. */
 enum weir_status http_engine_start(struct http_engine *engine, struct weir_error *err);
 int http_engine_port(const struct http_engine *engine); /* 0 for a unix socket */
 /* The announcement: from now on every answer closes its connection. */
 void http_engine_announce(struct http_engine *engine);
-/* Stops accepting without losing a connection that the kernel has queued, as docs/rest.md says. Blocks shortly (one
- * round trip on the listening socket), not at all without connections. */
+/* Stops accepting without losing a connection that the kernel has queued, as docs/rest.md says. Blocks
+ * shortly (one round trip on the listening socket), not at all without connections. */
 enum weir_status http_engine_quiesce(struct http_engine *engine, struct weir_error *err);
-/* Until no connection is open, or the context is over: then closes what is left. */
-void http_engine_drain(struct http_engine *engine, struct weir_context *context);
+/* Until no connection is open, or the context is over. Connections without a request are closed after a grace
+ * of a second, in which their clients may still send one. True when nothing is open any more. */
+bool http_engine_drain(struct http_engine *engine, struct weir_context *context);
+/* Answers what has no answer yet with 503, closes everything. Blocks for a tenth of a second at most.
+ * Afterwards no callback runs any more, and every exchange is gone. */
+void http_engine_cut(struct http_engine *engine);
 int64_t http_engine_connections(const struct http_engine *engine);
 void http_engine_destroy(struct http_engine *engine);
 

@@ -1,0 +1,121 @@
+/* The engine as a whole: options, start, and the steps of its stop. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/context.h>
+
+#include "core/memory.h"
+#include "engines/microhttpd/internal.h"
+
+#define POLL_MS 2
+
+static int64_t or_default(int64_t value, int64_t fallback)
+{
+    return value > 0 ? value : fallback;
+}
+
+struct http_engine *http_engine_new(const struct http_engine_options *options,
+                                    const struct http_user_ops *ops, http_problem_fn *problem, void *server)
+{
+    struct http_engine *engine = NEW(struct http_engine);
+    engine->options = (struct http_engine_options){
+        .threads = or_default(options->threads, 1),
+        .connections_max = or_default(options->connections_max, 10000),
+        .head_bytes_max = or_default(options->head_bytes_max, 8192),
+        .body_bytes_max = or_default(options->body_bytes_max, 1 << 20),
+        .head_timeout_ms = or_default(options->head_timeout_ms, 10000),
+        .body_timeout_ms = or_default(options->body_timeout_ms, 30000),
+        .idle_timeout_ms = or_default(options->idle_timeout_ms, 60000),
+    };
+    engine->listen_text = memory_strdup(options->listen ? options->listen : "");
+    engine->options.listen = engine->listen_text;
+    engine->ops = ops;
+    engine->problem = problem;
+    engine->server = server;
+    engine->listen_fd = -1;
+    sem_init(&engine->stopped_accepting, 0, 0);
+    return engine;
+}
+
+static void stop_loops(struct http_engine *engine)
+{
+    for (int i = 0; i < engine->loop_count; i++)
+        loop_clean_up(&engine->loops[i]);
+    free(engine->loops);
+    engine->loops = NULL;
+    engine->loop_count = 0;
+    if (engine->listen_fd >= 0) {
+        close(engine->listen_fd);
+        if (engine->unix_path)
+            unlink(engine->unix_path);
+    }
+    engine->listen_fd = -1;
+}
+
+enum weir_status http_engine_start(struct http_engine *engine, struct weir_error *err)
+{
+    enum weir_status status = listen_open(engine, err);
+    if (status != WEIR_OK)
+        return status;
+
+    int count = (int)engine->options.threads;
+    engine->loops = memory_zalloc((size_t)count * sizeof *engine->loops);
+    while (engine->loop_count < count && status == WEIR_OK)
+        status = loop_init(&engine->loops[engine->loop_count++], engine, err);
+    for (int i = 0; i < count && status == WEIR_OK; i++)
+        status = loop_start(&engine->loops[i], err);
+    if (status != WEIR_OK)
+        stop_loops(engine);
+    return status;
+}
+
+int http_engine_port(const struct http_engine *engine)
+{
+    return engine->port;
+}
+
+int64_t http_engine_connections(const struct http_engine *engine)
+{
+    return atomic_load(&engine->connections);
+}
+
+void http_engine_announce(struct http_engine *engine)
+{
+    atomic_store(&engine->announced, true);
+}
+
+bool http_engine_drain(struct http_engine *engine, struct weir_context *context)
+{
+    atomic_store(&engine->drain_ns, weir_now_ns());
+    for (int i = 0; i < engine->loop_count; i++)
+        loop_wake(&engine->loops[i]);
+    while (http_engine_connections(engine) > 0)
+        if (weir_context_sleep(context, POLL_MS) != WEIR_OK)
+            return http_engine_connections(engine) == 0;
+    return true;
+}
+
+void http_engine_cut(struct http_engine *engine)
+{
+    for (int i = 0; i < engine->loop_count; i++) {
+        atomic_store(&engine->loops[i].cut, true);
+        loop_wake(&engine->loops[i]);
+    }
+    int64_t limit_ns = weir_now_ns() + 2 * CUT_FLUSH_MS * WEIR_NS_PER_MS;
+    while (http_engine_connections(engine) > 0 && weir_now_ns() < limit_ns)
+        usleep(POLL_MS * 1000);
+}
+
+void http_engine_destroy(struct http_engine *engine)
+{
+    if (!engine)
+        return;
+    if (http_engine_connections(engine) > 0)
+        http_engine_cut(engine);
+    stop_loops(engine);
+    sem_destroy(&engine->stopped_accepting);
+    free(engine->unix_path);
+    free(engine->listen_text);
+    free(engine);
+}
