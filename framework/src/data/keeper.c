@@ -1,0 +1,103 @@
+#include "data/keeper.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include <weir/clock.h>
+#include <weir/log.h>
+
+#include "core/context.h"
+#include "core/memory.h"
+#include "data/sql.h"
+
+#define INTERVAL_MS 60000
+#define INBOX_KEEP_MS (INT64_C(7) * 24 * 3600 * 1000)
+#define BATCH 200
+#define PAUSE_MS 20
+
+struct keeper {
+    struct weir_sql *db;
+    struct weir_context context; /* over when it shall stop */
+    pthread_t thread;
+};
+
+/* Ids grow with time, so the oldest rows are the first: only they are looked at. */
+static const char oldest[] =
+    "SELECT count(*) FROM (SELECT at_ms FROM weir_inbox ORDER BY id LIMIT ?) WHERE at_ms < ?";
+static const char forget[] = "DELETE FROM weir_inbox WHERE id IN (SELECT id FROM "
+                             "(SELECT id, at_ms FROM weir_inbox ORDER BY id LIMIT ?) WHERE at_ms < ?)";
+
+static enum weir_status prune_batch(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
+                                    int64_t batch, int64_t *ret_old, struct weir_error *err)
+{
+    struct weir_arena *arena = weir_arena_new();
+    struct weir_value values[] = {weir_value_int(batch), weir_value_int(before_ms)};
+    struct weir_rows *rows = sql_read(db, NULL, context, arena, oldest, values, 2);
+    *ret_old = weir_rows_next(rows) ? weir_rows_int(rows, 0) : 0;
+    enum weir_status status = weir_rows_end(rows);
+    if (status != WEIR_OK)
+        *err = *sql_rows_error(rows);
+
+    if (status == WEIR_OK && *ret_old > 0) {
+        struct weir_tx *tx = sql_begin(db, NULL, context, arena);
+        weir_sql_exec_values(tx, forget, values, 2);
+        status = weir_sql_commit(tx);
+        if (status != WEIR_OK)
+            *err = *sql_error(tx);
+    }
+    weir_arena_destroy(arena);
+    return status;
+}
+
+enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
+                                    int64_t batch, struct weir_error *err)
+{
+    int64_t old = batch;
+    enum weir_status status = WEIR_OK;
+    while (status == WEIR_OK && old == batch) {
+        status = prune_batch(db, context, before_ms, batch, &old, err);
+        if (status == WEIR_OK && old == batch)
+            status = weir_context_sleep(context, PAUSE_MS);
+    }
+    return status;
+}
+
+static void *run(void *self)
+{
+    struct keeper *keeper = self;
+    while (weir_context_sleep(&keeper->context, INTERVAL_MS) == WEIR_OK) {
+        struct weir_error err = {0};
+        int64_t before_ms = weir_unix_ns() / WEIR_NS_PER_MS - INBOX_KEEP_MS;
+        if (keeper_prune_inbox(keeper->db, &keeper->context, before_ms, BATCH, &err) != WEIR_OK &&
+            weir_context_status(&keeper->context) == WEIR_OK)
+            weir_log_warn("old inbox rows stay", weir_field_error(&err));
+    }
+    return NULL;
+}
+
+enum weir_status keeper_start(struct weir_sql *db, struct keeper **ret_keeper, struct weir_error *err)
+{
+    struct keeper *keeper = NEW(struct keeper);
+    keeper->db = db;
+    context_init(&keeper->context, NULL, WEIR_NEVER);
+    int failed = pthread_create(&keeper->thread, NULL, run, keeper);
+    if (failed) {
+        context_clean_up(&keeper->context);
+        free(keeper);
+        return weir_fail_errno(err, WEIR_RESOURCE_EXHAUSTED, failed, "%s: cannot start a thread", db->name);
+    }
+    pthread_setname_np(keeper->thread, "weir-keeper");
+    *ret_keeper = keeper;
+    return WEIR_OK;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (!keeper)
+        return;
+    context_end(&keeper->context, WEIR_CANCELLED);
+    pthread_join(keeper->thread, NULL);
+    context_clean_up(&keeper->context);
+    free(keeper);
+}

@@ -1,0 +1,21 @@
+/* The database's own thread for what is in nobody's way: forgets old inbox rows, a few at a time. */
+#ifndef WEIR_DATA_KEEPER_H
+#define WEIR_DATA_KEEPER_H
+
+#include <stdint.h>
+
+#include <weir/context.h>
+#include <weir/error.h>
+
+struct weir_sql;
+struct keeper;
+
+enum weir_status keeper_start(struct weir_sql *db, struct keeper **ret_keeper, struct weir_error *err);
+void keeper_stop(struct keeper *keeper); /* NULL is fine */
+
+/* Deletes inbox rows from before `before_ms` (Unix time), in transactions of at most `batch` rows, with a
+ * pause between them. */
+enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
+                                    int64_t batch, struct weir_error *err);
+
+#endif

@@ -1,0 +1,72 @@
+#include <string.h>
+
+#include <weir/config.h>
+
+#include "data/sql.h"
+
+static const char *const synchronous_names[] = {"full", "normal", NULL};
+
+static const struct weir_config_key keys[] = {
+    {.name = "url",
+     .type = WEIR_CONFIG_TEXT,
+     .offset = offsetof(struct sql_settings, url),
+     .required = true,
+     .help = "where the database is: sqlite:PATH"},
+    {.name = "readers",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct sql_settings, readers),
+     .fallback = "2",
+     .help = "connections for reading",
+     .min = 1,
+     .max = READERS_MAX},
+    {.name = "synchronous",
+     .type = WEIR_CONFIG_CHOICE,
+     .offset = offsetof(struct sql_settings, synchronous),
+     .fallback = "full",
+     .help = "full: what was acknowledged survives a power cut; normal: the end of the process",
+     .choices = synchronous_names},
+    {.name = "commit_group_max",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct sql_settings, commit_group_max),
+     .fallback = "64",
+     .help = "transactions that share one fsync; 1: none",
+     .min = 1,
+     .max = 10000},
+    {.name = "busy_timeout_ms",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct sql_settings, busy_timeout_ms),
+     .fallback = "5000",
+     .help = "milliseconds to wait for the writer's turn",
+     .min = 1,
+     .max = 600000},
+    {0},
+};
+
+struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const struct weir_sql_options *options)
+{
+    static const struct weir_sql_options none;
+    if (!options)
+        options = &none;
+    struct sql_settings settings = {
+        .url = options->url,
+        .migrations = options->migrations,
+        .readers = options->readers,
+        .commit_group_max = options->commit_group_max,
+        .busy_timeout_ms = options->busy_timeout_ms,
+    };
+    if (options->synchronous && strcmp(options->synchronous, "normal") == 0)
+        settings.synchronous = 1;
+    else if (options->synchronous && strcmp(options->synchronous, "full") != 0)
+        app_mistake(app, "%s: synchronous is \"full\" or \"normal\", not \"%s\"", name, options->synchronous);
+    weir_config_section(app, name, keys, &settings);
+    if (settings.readers < 1 || settings.readers > READERS_MAX)
+        settings.readers = 2; /* reported already */
+
+    struct weir_sql *db = sql_new(name, &settings);
+    struct weir_component_options component = {.cut_min_ms = 100, .finish_min_ms = 1000};
+    memcpy(component.needs, options->needs, sizeof component.needs);
+    component_add(app, &db->component, name, &sql_ops, db, &component);
+    if (db->component.name)
+        db->name = db->component.name;
+    return db;
+}

@@ -1,0 +1,50 @@
+#include "data/tables.h"
+
+#include <stddef.h>
+
+/* Never change one that was released: add another.
+ *
+ * There is one writer, so ids grow in the order of commits, and "published up to here" is one number. */
+const char *const tables_migrations[] = {
+    "CREATE TABLE weir_outbox (\n"
+    "    id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+    "    message_id TEXT NOT NULL,\n"
+    "    topic TEXT NOT NULL,\n"
+    "    key BLOB NOT NULL,\n"
+    "    type TEXT NOT NULL,\n"
+    "    traceparent TEXT,\n"
+    "    principal TEXT,\n"
+    "    created_ms INTEGER NOT NULL,\n"
+    "    payload BLOB NOT NULL);\n"
+    /* published: up to this id; ever: the same, but never back, when rows are published again for a new
+       broker. */
+    "CREATE TABLE weir_outbox_state (\n"
+    "    one INTEGER PRIMARY KEY CHECK (one = 1),\n"
+    "    published INTEGER NOT NULL,\n"
+    "    ever INTEGER NOT NULL);\n"
+    "INSERT INTO weir_outbox_state VALUES (1, 0, 0);\n"
+    /* When `published` had come how far: what tells how long a row has been kept. */
+    "CREATE TABLE weir_outbox_marks (\n"
+    "    at_ms INTEGER PRIMARY KEY,\n"
+    "    published INTEGER NOT NULL);\n"
+    /* What can never be published, with the reason: for a person to look at. */
+    "CREATE TABLE weir_outbox_rejected (\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    message_id TEXT NOT NULL,\n"
+    "    topic TEXT NOT NULL,\n"
+    "    key BLOB NOT NULL,\n"
+    "    type TEXT NOT NULL,\n"
+    "    traceparent TEXT,\n"
+    "    principal TEXT,\n"
+    "    created_ms INTEGER NOT NULL,\n"
+    "    payload BLOB NOT NULL,\n"
+    "    rejected_ms INTEGER NOT NULL,\n"
+    "    reason TEXT NOT NULL);\n"
+    "CREATE TABLE weir_inbox (\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    method TEXT NOT NULL,\n"
+    "    message_id TEXT NOT NULL,\n"
+    "    at_ms INTEGER NOT NULL,\n"
+    "    UNIQUE (method, message_id));\n",
+    NULL,
+};

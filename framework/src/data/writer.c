@@ -1,0 +1,282 @@
+#include "data/writer.h"
+
+#include <stdlib.h>
+
+#include <weir/clock.h>
+#include <weir/log.h>
+
+#include "core/memory.h"
+#include "data/wake.h"
+
+/* A group commits at the latest when the turn changes hands after this: the first of it should not wait for
+ * ever. */
+#define GROUP_AGE_MAX_NS (10 * WEIR_NS_PER_MS)
+/* An interrupted write takes its whole group with it, so one that shares its group is given a little more. */
+#define GROUP_GRACE_NS (50 * WEIR_NS_PER_MS)
+
+struct group {
+    int64_t kept;
+    int references; /* the writer's, and of those who wait */
+    int64_t begun_ns;
+    bool done;
+    pthread_cond_t is_done;
+    struct weir_error error; /* status OK: durable */
+};
+
+struct turn_waiter {
+    pthread_cond_t condition;
+    bool granted;
+    bool idle; /* wants no group */
+    struct turn_waiter *next;
+};
+
+void writer_init(struct writer *writer, int64_t group_max, int64_t busy_timeout_ms)
+{
+    writer->group_max = group_max;
+    writer->busy_timeout_ms = busy_timeout_ms;
+    pthread_mutex_init(&writer->lock, NULL);
+    writer->last = &writer->first;
+}
+
+void writer_clean_up(struct writer *writer)
+{
+    pthread_mutex_destroy(&writer->lock);
+}
+
+/* ---- The turn ---- */
+
+/* Holds: lock. */
+static void grant_next(struct writer *writer)
+{
+    struct turn_waiter *next = writer->first;
+    writer->holder = NULL;
+    writer->taken = next != NULL;
+    if (!next)
+        return;
+    writer->first = next->next;
+    if (!writer->first)
+        writer->last = &writer->first;
+    next->granted = true;
+    pthread_cond_signal(&next->condition);
+}
+
+/* Holds: lock. */
+static void forget(struct writer *writer, struct turn_waiter *waiter)
+{
+    struct turn_waiter **link = &writer->first;
+    while (*link != waiter)
+        link = &(*link)->next;
+    *link = waiter->next;
+    if (writer->last == &waiter->next)
+        writer->last = link;
+}
+
+static enum weir_status wait_for_turn(struct writer *writer, struct weir_context *context, bool idle,
+                                      int64_t give_up_ns, struct weir_error *err)
+{
+    struct turn_waiter waiter = {.idle = idle};
+    struct wake wake;
+    wake_condition_init(&waiter.condition);
+    wake_begin(&wake, context, &writer->lock, &waiter.condition);
+
+    pthread_mutex_lock(&writer->lock);
+    if (!writer->taken) {
+        writer->taken = true;
+        waiter.granted = true;
+    } else {
+        *writer->last = &waiter;
+        writer->last = &waiter.next;
+    }
+    enum weir_status over = WEIR_OK;
+    while (!waiter.granted && (over = weir_context_status(context)) == WEIR_OK &&
+           weir_now_ns() < give_up_ns) {
+        int64_t deadline = weir_context_deadline_ns(context);
+        wake_wait(&waiter.condition, &writer->lock, deadline < give_up_ns ? deadline : give_up_ns);
+    }
+    if (!waiter.granted)
+        forget(writer, &waiter);
+    pthread_mutex_unlock(&writer->lock);
+
+    wake_end(&wake);
+    pthread_cond_destroy(&waiter.condition);
+    if (waiter.granted)
+        return WEIR_OK;
+    const char *name = writer->connection.name;
+    if (over != WEIR_OK)
+        return weir_fail(err, over, "%s: the writer's turn did not come in time", name);
+    return weir_fail(err, WEIR_UNAVAILABLE, "%s: the writer's turn did not come within %lld ms", name,
+                     (long long)writer->busy_timeout_ms);
+}
+
+static enum weir_status take_turn(struct writer *writer, struct weir_context *context, const void *holder,
+                                  bool idle, int64_t give_up_ns, struct weir_error *err)
+{
+    pthread_mutex_lock(&writer->lock);
+    bool free_turn = !writer->taken;
+    bool own = writer->taken && holder && writer->holder == holder;
+    if (free_turn)
+        writer->taken = true;
+    pthread_mutex_unlock(&writer->lock);
+    if (own)
+        return weir_fail(err, WEIR_INTERNAL,
+                         "%s: this call has a transaction open already and would wait for itself",
+                         writer->connection.name);
+    if (free_turn)
+        return WEIR_OK;
+    return wait_for_turn(writer, context, idle, give_up_ns, err);
+}
+
+/* ---- Groups ---- */
+
+/* Holds: lock. */
+static void group_release(struct group *group)
+{
+    if (--group->references > 0)
+        return;
+    pthread_cond_destroy(&group->is_done);
+    free(group);
+}
+
+static enum weir_status begin_group(struct writer *writer, struct weir_error *err)
+{
+    if (connection_control(&writer->connection, "BEGIN IMMEDIATE", err) != WEIR_OK)
+        return err->status;
+    struct group *group = NEW(struct group);
+    group->references = 1;
+    group->begun_ns = weir_now_ns();
+    pthread_cond_init(&group->is_done, NULL);
+    writer->group = group;
+    return WEIR_OK;
+}
+
+static void roll_back_all(struct writer *writer)
+{
+    struct weir_error err = {0};
+    if (!connection_is_idle(&writer->connection) &&
+        connection_control(&writer->connection, "ROLLBACK", &err) != WEIR_OK)
+        weir_log_error("rollback failed", weir_field_error(&err));
+}
+
+/* Has the turn, not the lock. Ends the transaction; the group's error says how. */
+static void end_transaction(struct writer *writer, struct group *group)
+{
+    struct weir_error *err = &group->error;
+    writer->connection.context = NULL;
+    if (err->status == WEIR_OK && group->kept > 0) {
+        if (connection_control(&writer->connection, "COMMIT", err) == WEIR_OK)
+            atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
+        else
+            weir_error_prefix(err, "commit failed");
+    }
+    roll_back_all(writer);
+}
+
+/* Gives the turn to the next one, who goes on with the group, or ends the group first. Returns when the group
+ * is durable or has failed, if this unit has part in it. Holds nothing. */
+static enum weir_status pass_turn(struct writer *writer, bool kept, struct weir_error *err)
+{
+    struct group *group = writer->group;
+    pthread_mutex_lock(&writer->lock);
+    group->kept += kept;
+    group->references++;
+    bool more = writer->first && !writer->first->idle && group->kept < writer->group_max &&
+                weir_now_ns() - group->begun_ns < GROUP_AGE_MAX_NS && group->error.status == WEIR_OK;
+    if (more) {
+        grant_next(writer);
+        while (!group->done && group->kept > 0)
+            pthread_cond_wait(&group->is_done, &writer->lock);
+    } else {
+        pthread_mutex_unlock(&writer->lock);
+        end_transaction(writer, group);
+        pthread_mutex_lock(&writer->lock);
+        group->done = true;
+        group->references--;
+        writer->group = NULL;
+        pthread_cond_broadcast(&group->is_done);
+        grant_next(writer);
+    }
+    enum weir_status status = WEIR_OK;
+    if (group->done && group->error.status != WEIR_OK) {
+        *err = group->error;
+        status = err->status;
+    }
+    group_release(group);
+    pthread_mutex_unlock(&writer->lock);
+    return status;
+}
+
+enum weir_status writer_enter(struct writer *writer, struct weir_context *context, const void *holder,
+                              struct weir_error *err)
+{
+    int64_t give_up_ns = weir_deadline_in_ms(writer->busy_timeout_ms);
+    enum weir_status status = take_turn(writer, context, holder, false, give_up_ns, err);
+    if (status != WEIR_OK)
+        return status;
+
+    int64_t left_ms = (give_up_ns - weir_now_ns()) / WEIR_NS_PER_MS;
+    connection_work_for(&writer->connection, context, left_ms > 0 ? left_ms : 0);
+    if (!writer->group && begin_group(writer, err) != WEIR_OK) {
+        pthread_mutex_lock(&writer->lock);
+        grant_next(writer);
+        pthread_mutex_unlock(&writer->lock);
+        return err->status;
+    }
+    if (connection_control(&writer->connection, "SAVEPOINT unit", err) != WEIR_OK) {
+        struct weir_error ignored = {0};
+        (void)pass_turn(writer, false, &ignored);
+        return err->status;
+    }
+    if (writer->group->kept > 0)
+        writer->connection.grace_ns = GROUP_GRACE_NS;
+    pthread_mutex_lock(&writer->lock);
+    writer->holder = holder;
+    pthread_mutex_unlock(&writer->lock);
+    return WEIR_OK;
+}
+
+/* SQLite has rolled everything back. Whose unit it was knows why; the others may try again. */
+static void group_is_lost(struct writer *writer)
+{
+    weir_fail(&writer->group->error, WEIR_ABORTED,
+              "%s: a transaction that shared this one's commit failed, and all "
+              "of them were rolled back",
+              writer->connection.name);
+}
+
+enum weir_status writer_leave(struct writer *writer, bool keep, struct weir_error *err)
+{
+    struct connection *connection = &writer->connection;
+    connection->context = NULL;
+    int unresolved = 0, unused;
+    if (connection_is_idle(connection)) {
+        group_is_lost(writer);
+    } else {
+        if (keep)
+            sqlite3_db_status(connection->handle, SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &unused, 0);
+        keep = keep && unresolved == 0;
+        struct weir_error failed = {0};
+        if ((!keep && connection_control(connection, "ROLLBACK TO unit", &failed) != WEIR_OK) ||
+            connection_control(connection, "RELEASE unit", &failed) != WEIR_OK)
+            writer->group->error = failed;
+    }
+    if (keep)
+        atomic_fetch_add_explicit(&writer->units, 1, memory_order_relaxed);
+    enum weir_status status = pass_turn(writer, keep, err);
+    if (status == WEIR_OK && unresolved)
+        return weir_fail(err, WEIR_FAILED_PRECONDITION, "%s: FOREIGN KEY constraint failed",
+                         connection->name);
+    return status;
+}
+
+enum weir_status writer_enter_idle(struct writer *writer, struct weir_context *context,
+                                   struct weir_error *err)
+{
+    return take_turn(writer, context, NULL, true, weir_deadline_in_ms(writer->busy_timeout_ms), err);
+}
+
+void writer_leave_idle(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->lock);
+    grant_next(writer);
+    pthread_mutex_unlock(&writer->lock);
+}
