@@ -39,7 +39,6 @@ static enum weir_status status_of(const struct connection *connection, int code)
     case SQLITE_LOCKED:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_READONLY:
     case SQLITE_PROTOCOL:
         return WEIR_UNAVAILABLE;
     case SQLITE_FULL:

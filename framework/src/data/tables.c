@@ -21,8 +21,9 @@ const char *const tables_migrations[] = {
     "CREATE TABLE weir_outbox_state (\n"
     "    one INTEGER PRIMARY KEY CHECK (one = 1),\n"
     "    published INTEGER NOT NULL,\n"
-    "    ever INTEGER NOT NULL);\n"
-    "INSERT INTO weir_outbox_state VALUES (1, 0, 0);\n"
+    "    ever INTEGER NOT NULL,\n"
+    "    cluster TEXT NOT NULL);\n"
+    "INSERT INTO weir_outbox_state VALUES (1, 0, 0, '');\n"
     /* When `published` had come how far: what tells how long a row has been kept. */
     "CREATE TABLE weir_outbox_marks (\n"
     "    at_ms INTEGER PRIMARY KEY,\n"

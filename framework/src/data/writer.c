@@ -33,6 +33,7 @@ struct turn_waiter {
 void writer_init(struct writer *writer, int64_t group_max, int64_t busy_timeout_ms)
 {
     writer->group_max = group_max;
+    writer->group_age_max_ns = GROUP_AGE_MAX_NS;
     writer->busy_timeout_ms = busy_timeout_ms;
     pthread_mutex_init(&writer->lock, NULL);
     writer->last = &writer->first;
@@ -56,6 +57,7 @@ static void grant_next(struct writer *writer)
     writer->first = next->next;
     if (!writer->first)
         writer->last = &writer->first;
+    writer->waiting--;
     next->granted = true;
     pthread_cond_signal(&next->condition);
 }
@@ -67,6 +69,7 @@ static void forget(struct writer *writer, struct turn_waiter *waiter)
     while (*link != waiter)
         link = &(*link)->next;
     *link = waiter->next;
+    writer->waiting--;
     if (writer->last == &waiter->next)
         writer->last = link;
 }
@@ -86,6 +89,7 @@ static enum weir_status wait_for_turn(struct writer *writer, struct weir_context
     } else {
         *writer->last = &waiter;
         writer->last = &waiter.next;
+        writer->waiting++;
     }
     enum weir_status over = WEIR_OK;
     while (!waiter.granted && (over = weir_context_status(context)) == WEIR_OK &&
@@ -180,7 +184,7 @@ static enum weir_status pass_turn(struct writer *writer, bool kept, struct weir_
     group->kept += kept;
     group->references++;
     bool more = writer->first && !writer->first->idle && group->kept < writer->group_max &&
-                weir_now_ns() - group->begun_ns < GROUP_AGE_MAX_NS && group->error.status == WEIR_OK;
+                weir_now_ns() - group->begun_ns < writer->group_age_max_ns && group->error.status == WEIR_OK;
     if (more) {
         grant_next(writer);
         while (!group->done && group->kept > 0)

@@ -27,12 +27,14 @@ struct turn_waiter;
 struct writer {
     struct connection connection;
     int64_t group_max;
+    int64_t group_age_max_ns; /* an older group commits when the turn changes hands */
     int64_t busy_timeout_ms;
 
     pthread_mutex_t lock;
     bool taken;
     const void *holder; /* who has the turn: a call, to find one that waits for itself */
     struct turn_waiter *first, **last;
+    int64_t waiting;     /* how many these are */
     struct group *group; /* the open transaction; NULL: none */
 
     _Atomic int64_t units;   /* kept */
