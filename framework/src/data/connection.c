@@ -206,14 +206,16 @@ static struct statement *find(struct connection *connection, const char *sql, ui
     struct statement *oldest = NULL;
     for (int i = 0; i < STATEMENTS_MAX; i++) {
         struct statement *statement = &connection->statements[i];
-        if (statement->handle && statement->hash == hash && strcmp(sqlite3_sql(statement->handle), sql) == 0)
+        if (statement->handle && statement->hash == hash &&
+            statement->control == connection->transactions_allowed &&
+            strcmp(sqlite3_sql(statement->handle), sql) == 0)
             return statement->in_use ? NULL : statement;
         if (!statement->in_use && (!oldest || statement->used < oldest->used))
             oldest = statement;
     }
     if (oldest) {
         sqlite3_finalize(oldest->handle);
-        *oldest = (struct statement){.hash = hash};
+        *oldest = (struct statement){.hash = hash, .control = connection->transactions_allowed};
     }
     return oldest;
 }

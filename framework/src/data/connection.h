@@ -23,6 +23,7 @@ struct statement {
     uint64_t hash;
     uint64_t used; /* when, in uses: the smallest is the least recent */
     bool in_use;
+    bool control;  /* weir's own BEGIN or COMMIT: nobody else's, though the text be the same */
     bool uncached; /* its text is in use twice, or the cache is full: freed at its end */
 };
 
