@@ -62,7 +62,8 @@ function(weir_generate target)
         if(NOT source)
             message(FATAL_ERROR "weir_generate(${target}): no ${proto} in ${dirs}")
         endif()
-        set(files ${out}/${stem}.pb-c.h ${out}/${stem}.pb-c.c ${out}/${stem}.weir.h ${out}/${stem}.weir.c)
+        # Sorted, for Ninja wants the first of them first in the dependencies, and protoc sorts.
+        set(files ${out}/${stem}.pb-c.c ${out}/${stem}.pb-c.h ${out}/${stem}.weir.c ${out}/${stem}.weir.h)
         add_custom_command(OUTPUT ${files}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${out} ${work}
             COMMAND ${WEIR_PROTOC} ${plugin} --weir_out=${out} --weir_opt=protoc_gen_c=${WEIR_PROTOC_GEN_C} ${includes}
