@@ -1,0 +1,82 @@
+/* The app from the inside: for what puts one together (edge/app.c) and for the lifecycle's own files.
+ *
+ * States: BUILDING (components are added) -> RUNNING (weir_app_run()) -> gone. */
+#ifndef WEIR_LIFECYCLE_APP_H
+#define WEIR_LIFECYCLE_APP_H
+
+#include <stdatomic.h>
+
+#include <weir/app.h>
+
+#include "core/config.h"
+#include "lifecycle/component.h"
+#include "lifecycle/engine.h"
+#include "lifecycle/inbox.h"
+#include "lifecycle/process.h"
+#include "lifecycle/runner.h"
+#include "lifecycle/watchdog.h"
+
+/* The section "app". */
+struct app_options {
+    int64_t deadline_ms, pre_drain_ms, report_ms, destroy_max_ms, start_total_ms;
+    int report; /* enum app_report */
+};
+enum app_report { APP_REPORT_TEXT, APP_REPORT_JSON, APP_REPORT_NONE };
+
+struct app_part {
+    struct weir_component *component; /* may be gone once it was destroyed */
+    struct weir_component *owned;     /* made by weir_component_add(); freed with the app */
+    char *name;
+    const struct weir_component_ops *ops;
+    void *self;
+    struct weir_component_options options;
+    const void **needs;
+    size_t need_count;
+    struct message failed; /* its place in the inbox */
+};
+
+struct weir_app {
+    char *name;
+    struct config *config;
+    struct app_options options;
+    int64_t platform_grace_ms;
+    struct app_part **parts; /* each on its own: other threads hold their messages */
+    uint32_t count;
+    char **mistakes;
+    size_t mistake_count;
+    struct weir_component *executor_component;
+    struct executor *executor;
+    bool running;
+
+    struct inbox inbox;
+    struct message stop; /* its place in the inbox */
+    atomic_bool ready;
+
+    /* While it runs: */
+    struct plan *plan;
+    struct engine *engine;
+    struct runner *runner;
+    struct watchdog watchdog;
+    struct signal_filter signals;
+    int64_t base_ns; /* the engine's 0 */
+    int64_t next_progress_ns;
+};
+
+/* Blocks signals, reads configuration and command line, declares the sections `app`, `platform` and `log`.
+ * Never NULL. */
+struct weir_app *app_create(const char *name, int argc, char **argv);
+void app_set_executor(struct weir_app *app, struct executor *executor, struct weir_component *component);
+/* Nothing runs. Frees all but what components destroy themselves. */
+void app_free(struct weir_app *app);
+
+/* From the components as they were added; adds a mistake for each need that is none. Caller destroys. */
+struct plan *app_plan(struct weir_app *app);
+
+/* The modes that end the process themselves, and all that is wrong. True when there is nothing to run; then
+ * `ret_status` is the exit status. app_modes.c */
+bool app_only_says(struct weir_app *app, int *ret_status);
+
+/* Destroys what was added and never started, in stop order. */
+void app_destroy_parts(struct weir_app *app);
+
+#endif

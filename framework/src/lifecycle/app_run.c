@@ -1,0 +1,247 @@
+/* weir_app_run(): the thread that runs the engine. It hears signals, returns and failures, and does what the
+ * engine says; no component's code runs on it. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/log.h>
+
+#include "lifecycle/app.h"
+#include "lifecycle/report.h"
+#include "observe/log.h"
+
+#define LOG_FLUSH_MS 100 /* while nobody reads it; of report_ms */
+#define PROGRESS_NS (2 * WEIR_NS_PER_S)
+
+static int64_t to_ms(const struct weir_app *app, int64_t ns)
+{
+    return (ns - app->base_ns) / WEIR_NS_PER_MS;
+}
+
+static int64_t to_ns(const struct weir_app *app, int64_t ms)
+{
+    return ms == ENGINE_NEVER ? WEIR_NEVER : app->base_ns + ms * WEIR_NS_PER_MS;
+}
+
+/* ---- What the engine says ---- */
+
+static void write_error(const void *data, size_t size)
+{
+    const char *at = data;
+    while (size) {
+        ssize_t written = write(STDERR_FILENO, at, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return;
+        at += written;
+        size -= (size_t)written;
+    }
+}
+
+static void announce(struct weir_app *app)
+{
+    atomic_store(&app->ready, false);
+    process_notify("STOPPING=1");
+    watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
+    app->next_progress_ns = weir_now_ns() + PROGRESS_NS;
+    weir_log_info("stopping", weir_field_text("cause", app->engine->cause.text));
+}
+
+static void call(struct weir_app *app, const struct engine_action *action)
+{
+    const struct app_part *part = app->parts[action->part];
+    weir_log_debug("operation begins", weir_field_text("component", part->name),
+                   weir_field_text("operation", op_name(action->op)));
+    runner_call(app->runner, action->part, part->name, part->ops, part->self, action->op,
+                to_ns(app, action->limit));
+}
+
+/* Returns true when all is over. */
+static bool act(struct weir_app *app, const struct engine_action *action)
+{
+    switch (action->kind) {
+    case ACTION_ANNOUNCE:
+        announce(app);
+        break;
+    case ACTION_LIMIT:
+        runner_limit(app->runner, action->part, to_ns(app, action->limit),
+                     action->op == OP_START ? WEIR_CANCELLED : WEIR_DEADLINE_EXCEEDED);
+        break;
+    case ACTION_STACKS:
+        weir_log_error("component was given up", weir_field_text("component", app->parts[action->part]->name),
+                       weir_field_text("operation", op_name(action->op)));
+        break;
+    case ACTION_READY:
+        process_notify("READY=1");
+        weir_log_info("ready", weir_field_int("components", app->count));
+        break;
+    case ACTION_CALL:
+        call(app, action);
+        break;
+    case ACTION_EXIT:
+        return true;
+    }
+    return false;
+}
+
+static bool handle(struct weir_app *app, const struct engine_event *event, int64_t at_ns)
+{
+    uint32_t count;
+    const struct engine_action *actions = engine_handle(app->engine, event, to_ms(app, at_ns), &count);
+    bool over = false;
+    for (uint32_t i = 0; i < count; i++)
+        over = act(app, &actions[i]) || over;
+    atomic_store(&app->ready, engine_ready(app->engine));
+    return over;
+}
+
+/* ---- What it hears ---- */
+
+static bool handle_message(struct weir_app *app, const struct message *message)
+{
+    if (message->kind == EVENT_RETURNED)
+        runner_returned(app->runner, message->part);
+    if (message->kind != EVENT_STOP && message->status != WEIR_OK)
+        weir_log_error(
+            message->kind == EVENT_FAILED ? "component failed" : "operation failed",
+            weir_field_text("component", app->parts[message->part]->name),
+            weir_field_text("operation", message->kind == EVENT_FAILED ? NULL : op_name(message->op)),
+            weir_field_text("status", weir_status_name(message->status)),
+            weir_field_text("error", message->text));
+    struct engine_event event = {
+        .kind = message->kind,
+        .part = message->part,
+        .op = message->op,
+        .status = message->status,
+        .work = &message->work,
+        .text = message->text,
+    };
+    return handle(app, &event, message->at_ns);
+}
+
+/* Messages first, each with the time at which it was told: who returned in time did, however late this thread
+ * is. */
+static bool hear(struct weir_app *app, int signals)
+{
+    struct message message;
+    while (inbox_take(&app->inbox, &message))
+        if (handle_message(app, &message))
+            return true;
+    int64_t now = weir_now_ns();
+    for (const char *name; (name = process_read_signal(signals));) {
+        struct engine_event event = {.kind = EVENT_SIGNAL, .text = name};
+        if (signal_counts(&app->signals, now) && handle(app, &event, now))
+            return true;
+    }
+    return handle(app, &(struct engine_event){.kind = EVENT_TICK}, now);
+}
+
+static void say_progress(struct weir_app *app, int64_t now)
+{
+    if (app->engine->phase != PHASE_STOPPING || now < app->next_progress_ns)
+        return;
+    app->next_progress_ns = now + PROGRESS_NS;
+    struct weir_buffer line = {0};
+    report_progress(app->engine, to_ms(app, now), &line);
+    write_error(line.data, line.size);
+    weir_buffer_free(&line);
+}
+
+static void wait_for_something(struct weir_app *app, int signals)
+{
+    int64_t until = to_ns(app, engine_next_timer(app->engine)), limit = runner_next_limit(app->runner);
+    if (limit < until)
+        until = limit;
+    if (app->engine->phase == PHASE_STOPPING && app->next_progress_ns < until)
+        until = app->next_progress_ns;
+    struct timespec wait;
+    if (until != WEIR_NEVER) {
+        int64_t left = until - weir_now_ns();
+        left = left > 0 ? left : 0;
+        wait = (struct timespec){.tv_sec = left / WEIR_NS_PER_S, .tv_nsec = left % WEIR_NS_PER_S};
+    }
+    struct pollfd sources[] = {{.fd = signals, .events = POLLIN},
+                               {.fd = app->inbox.descriptor, .events = POLLIN}};
+    ppoll(sources, 2, until == WEIR_NEVER ? NULL : &wait, NULL);
+}
+
+static void serve(struct weir_app *app)
+{
+    int signals = process_signal_descriptor();
+    app->base_ns = weir_now_ns();
+    bool over = handle(app, &(struct engine_event){.kind = EVENT_RUN}, app->base_ns);
+    while (!over) {
+        wait_for_something(app, signals);
+        runner_expire(app->runner, weir_now_ns());
+        over = hear(app, signals);
+        say_progress(app, weir_now_ns());
+    }
+    close(signals);
+}
+
+/* ---- The end ---- */
+
+static void report(struct weir_app *app)
+{
+    struct weir_buffer text = {0};
+    if (app->options.report == APP_REPORT_JSON)
+        report_json(app->engine, app->name, &text);
+    else if (app->options.report == APP_REPORT_TEXT)
+        report_text(app->engine, app->name, &text);
+    write_error(text.data, text.size);
+    weir_buffer_free(&text);
+}
+
+static bool all_destroyed(const struct weir_app *app)
+{
+    for (uint32_t i = 0; i < app->count; i++)
+        if (app->engine->parts[i].destroy != DESTROY_DONE)
+            return false;
+    return true;
+}
+
+/* What was not destroyed may still be used by threads of its own: handlers of exit() would pull the ground
+ * from under them, so the process leaves here. */
+static void leave_now(struct weir_app *app, int status)
+{
+    if (app->engine->forced)
+        runner_print_running(app->runner, STDERR_FILENO);
+    if (ftrylockfile(stdout) == 0)
+        fflush(stdout);
+    _exit(status);
+}
+
+int weir_app_run(struct weir_app *app)
+{
+    int status;
+    app->plan = app_plan(app);
+    app->running = true;
+    if (app_only_says(app, &status)) {
+        app_destroy_parts(app);
+        app_free(app);
+        return status;
+    }
+    log_start(app->name);
+    for (size_t i = 0; i < app->plan->warning_count; i++)
+        weir_log_warn("plan", weir_field_text("warning", app->plan->warnings[i]));
+    app->engine = engine_new(app->plan);
+    app->runner = runner_new(app->count, &app->inbox);
+    watchdog_init(&app->watchdog, app->runner);
+    serve(app);
+
+    status = app->engine->exit_status;
+    log_stop(LOG_FLUSH_MS);
+    report(app);
+    if (app->engine->forced || !all_destroyed(app))
+        leave_now(app, status);
+    watchdog_clean_up(&app->watchdog);
+    runner_destroy(app->runner);
+    engine_destroy(app->engine);
+    app_free(app);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* What the process hears and says: signals, and the service manager. */
+#ifndef WEIR_LIFECYCLE_PROCESS_H
+#define WEIR_LIFECYCLE_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Blocks SIGTERM and SIGINT in this thread and all that it makes, so call it before any is made; ignores
+ * SIGPIPE. */
+void process_block_signals(void);
+
+/* A descriptor that is readable when a signal is there; -1 on failure. */
+int process_signal_descriptor(void);
+/* The next one's name ("SIGTERM"); NULL when there is none. */
+const char *process_read_signal(int descriptor);
+
+/* A signal within 300 ms of the one before it is the same one: terminals and parents send two. Zero is the
+ * begin. */
+struct signal_filter {
+    bool heard;
+    int64_t last_ns;
+};
+bool signal_counts(struct signal_filter *filter, int64_t now_ns);
+
+/* Tells the service manager ("READY=1"), where NOTIFY_SOCKET names one (sd_notify(3)). */
+void process_notify(const char *text);
+
+#endif
