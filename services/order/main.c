@@ -1,0 +1,63 @@
+#include <weir/weir.h>
+
+#include "order/order.h"
+
+const struct order_handlers order_handlers = {
+    .place_order = {place_order},
+    .get_order = {get_order},
+    .list_orders = {list_orders},
+    .cancel_order = {cancel_order},
+    .count_orders = {count_orders},
+    .watch_order = {.open = watch_open, .cancel = watch_cancel, .draining = watch_draining},
+};
+
+static void configure(struct weir_app *app, struct order_service *order)
+{
+    static const struct weir_config_key keys[] = {
+        {.name = "patience_ms",
+         .type = WEIR_CONFIG_INT,
+         .offset = offsetof(struct order_service, patience_ms),
+         .fallback = "30000",
+         .min = 1000,
+         .max = 600000,
+         .help = "an order that is not settled within this is rejected, in ms"},
+        {0},
+    };
+    weir_config_section(app, "order", keys, order);
+}
+
+static struct weir_app *order_app(int argc, char **argv)
+{
+    static struct order_service order;
+    struct weir_app *app = weir_app_new("order", argc, argv);
+
+    configure(app, &order);
+    order.watchers = watchers_new();
+    order.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = order_schema});
+    order.inventory = inventory_channel_add(app, "inventory");
+    order.payment = payment_channel_add(app, "payment");
+    order.logistics = weir_rest_channel_add(app, "logistics", NULL);
+    struct weir_producer *events = weir_producer_add(app, "events", NULL);
+    struct weir_outbox *outbox = weir_outbox_add(app, "outbox", order.db, events, NULL);
+    order.settle = weir_timer_add(app, "settle", settle_orders,
+                                  &(struct weir_timer_options){
+                                      .every_ms = 500,
+                                      .self = &order,
+                                      .needs = {order.db, order.inventory, order.payment, outbox},
+                                  });
+
+    struct weir_service *service = order_service_add(
+        app, &(struct order_service_options){
+                 .handlers = &order_handlers,
+                 .self = &order,
+                 .needs = {order.db, order.inventory, order.payment, order.logistics, outbox, order.settle},
+             });
+    weir_rest_server_add(app, "rest", service, NULL);
+    weir_grpc_server_add(app, "grpc", service, NULL);
+    return app;
+}
+
+int main(int argc, char **argv)
+{
+    return weir_app_run(order_app(argc, argv));
+}

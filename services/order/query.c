@@ -1,0 +1,104 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/values.h"
+#include "order/order.h"
+
+enum weir_status get_order(struct weir_call *call, const Order__GetOrderRequest *request, Order__Order *reply)
+{
+    struct order_service *service = weir_call_self(call);
+    return order_get(call, service->db, request->order_id, reply);
+}
+
+/* A page token is where the page before ended: "<created_ms>.<order_id>". */
+static enum weir_status read_token(struct weir_call *call, const char *token, int64_t *ret_created_ms,
+                                   const char **ret_order_id)
+{
+    *ret_created_ms = INT64_MAX;
+    *ret_order_id = "";
+    if (!token[0])
+        return WEIR_OK;
+    char *end;
+    *ret_created_ms = strtoll(token, &end, 10);
+    if (end == token || *end != '.' || !weir_id_valid(end + 1))
+        return weir_call_fail(call, WEIR_INVALID_ARGUMENT, "page_token: not one that an answer gave");
+    *ret_order_id = end + 1;
+    return WEIR_OK;
+}
+
+enum weir_status list_orders(struct weir_call *call, const Order__ListOrdersRequest *request,
+                             Order__ListOrdersResponse *reply)
+{
+    struct order_service *service = weir_call_self(call);
+    int32_t page_size = request->page_size;
+    int64_t created_ms;
+    const char *order_id;
+    enum weir_status status = check_name(call, "customer_id", request->customer_id, 64);
+    if (status == WEIR_OK)
+        status = check_page_size(call, &page_size);
+    if (status == WEIR_OK)
+        status = read_token(call, request->page_token, &created_ms, &order_id);
+    if (status != WEIR_OK)
+        return status;
+
+    char *ids[101];
+    int count = 0;
+    struct weir_rows *rows = weir_sql_read(call, service->db,
+                                           "SELECT order_id FROM orders WHERE customer_id = ?1"
+                                           " AND (created_ms, order_id) < (?2, ?3)"
+                                           " ORDER BY created_ms DESC, order_id DESC LIMIT ?4",
+                                           request->customer_id, created_ms, order_id, page_size + 1);
+    while (weir_rows_next(rows))
+        ids[count++] = weir_rows_text(rows, 0);
+    status = weir_rows_end(rows);
+
+    reply->orders = LIST_OF(call, page_size, Order__Order);
+    for (int i = 0; i < count && i < page_size && status == WEIR_OK; i++) {
+        Order__Order *order = weir_call_alloc(call, sizeof *order);
+        order__order__init(order);
+        status = order_get(call, service->db, ids[i], order);
+        reply->orders[reply->n_orders++] = order;
+    }
+    if (status == WEIR_OK && count > page_size) {
+        const Order__Order *last = reply->orders[page_size - 1];
+        reply->next_page_token = weir_call_printf(
+            call, "%lld.%s",
+            (long long)(last->created_at->seconds * 1000 + last->created_at->nanos / 1000000),
+            last->order_id);
+    }
+    return status;
+}
+
+enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRequest *request,
+                              Order__OrderCounts *reply)
+{
+    (void)request;
+    struct order_service *service = weir_call_self(call);
+    struct weir_rows *rows = weir_sql_read(
+        call, service->db, "SELECT state, count(*), total(owes <> 0) FROM orders GROUP BY state");
+    while (weir_rows_next(rows)) {
+        int64_t count = weir_rows_int(rows, 1);
+        reply->unsettled += weir_rows_int(rows, 2);
+        switch ((Order__OrderState)weir_rows_int(rows, 0)) {
+        case PENDING:
+            reply->pending = count;
+            break;
+        case REJECTED:
+            reply->rejected = count;
+            break;
+        case CONFIRMED:
+            reply->confirmed = count;
+            break;
+        case COMPLETED:
+            reply->completed = count;
+            break;
+        case CANCELLED:
+            reply->cancelled = count;
+            break;
+        default:
+            break;
+        }
+    }
+    return weir_rows_end(rows);
+}

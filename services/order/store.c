@@ -1,0 +1,133 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/values.h"
+#include "order/order.h"
+
+const char *const order_schema[] = {
+    "CREATE TABLE orders ("
+    "  order_id TEXT PRIMARY KEY,"
+    "  customer_id TEXT NOT NULL,"
+    "  state INTEGER NOT NULL,"
+    "  reason TEXT NOT NULL DEFAULT '',"
+    "  total_minor INTEGER NOT NULL DEFAULT 0,"
+    "  currency TEXT NOT NULL DEFAULT 'EUR',"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL,"
+    "  lines_deducted INTEGER NOT NULL DEFAULT 0,"
+    "  owes INTEGER NOT NULL DEFAULT 0"
+    ") WITHOUT ROWID;"
+    "CREATE TABLE order_items ("
+    "  order_id TEXT NOT NULL REFERENCES orders,"
+    "  line INTEGER NOT NULL,"
+    "  sku TEXT NOT NULL,"
+    "  quantity INTEGER NOT NULL,"
+    "  PRIMARY KEY (order_id, line)"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX orders_of_customer ON orders (customer_id, created_ms DESC, order_id DESC);"
+    "CREATE INDEX orders_owing ON orders (updated_ms) WHERE owes <> 0;"
+    "CREATE INDEX orders_pending ON orders (created_ms) WHERE state = 1;",
+    NULL,
+};
+
+#define COLUMNS                                                                                              \
+    "order_id, customer_id, state, reason, total_minor, currency, created_ms, updated_ms, lines_deducted, "  \
+    "owes"
+
+static void fill(struct weir_call *call, const struct weir_rows *rows, Order__Order *order)
+{
+    order->order_id = weir_rows_text(rows, 0);
+    order->customer_id = weir_rows_text(rows, 1);
+    order->state = (Order__OrderState)weir_rows_int(rows, 2);
+    order->reason = weir_rows_text(rows, 3);
+    order->total = money_of(call, weir_rows_int(rows, 4), weir_rows_text(rows, 5));
+    order->created_at = timestamp_of(call, weir_rows_int(rows, 6));
+    order->updated_at = timestamp_of(call, weir_rows_int(rows, 7));
+    order->lines_deducted = (int32_t)weir_rows_int(rows, 8);
+}
+
+static void fill_items(struct weir_call *call, struct weir_rows *rows, Order__Order *order)
+{
+    order->items = LIST_OF(call, ORDER_ITEMS_MAX, Order__OrderItem);
+    order->n_items = 0;
+    while (order->n_items < ORDER_ITEMS_MAX && weir_rows_next(rows)) {
+        Order__OrderItem *item = weir_call_alloc(call, sizeof *item);
+        order__order_item__init(item);
+        item->sku = weir_rows_text(rows, 0);
+        item->quantity = (int32_t)weir_rows_int(rows, 1);
+        order->items[order->n_items++] = item;
+    }
+    weir_rows_end(rows);
+}
+
+bool order_load(struct weir_tx *tx, const char *order_id, Order__Order *order, int *ret_owes)
+{
+    struct weir_call *call = weir_sql_call(tx);
+    struct weir_rows *rows =
+        weir_sql_query(tx, "SELECT " COLUMNS " FROM orders WHERE order_id = ?", order_id);
+    bool found = weir_rows_next(rows);
+    if (found) {
+        fill(call, rows, order);
+        if (ret_owes)
+            *ret_owes = (int)weir_rows_int(rows, 9);
+    }
+    weir_rows_end(rows);
+    if (found)
+        fill_items(call,
+                   weir_sql_query(tx,
+                                  "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY line",
+                                  order_id),
+                   order);
+    return found;
+}
+
+enum weir_status order_get(struct weir_call *call, struct weir_sql *db, const char *order_id,
+                           Order__Order *order)
+{
+    struct weir_rows *rows =
+        weir_sql_read(call, db, "SELECT " COLUMNS " FROM orders WHERE order_id = ?", order_id);
+    bool found = weir_rows_next(rows);
+    if (found)
+        fill(call, rows, order);
+    enum weir_status status = weir_rows_end(rows);
+    if (status != WEIR_OK)
+        return status;
+    if (!found)
+        return weir_call_fail(call, WEIR_NOT_FOUND, "no order \"%s\"", order_id);
+    fill_items(call,
+               weir_sql_read(call, db,
+                             "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY line",
+                             order_id),
+               order);
+    return WEIR_OK;
+}
+
+bool order_move(struct weir_tx *tx, const char *order_id, Order__OrderState from, Order__OrderState to,
+                int owes, const char *reason)
+{
+    return weir_sql_exec(tx,
+                         "UPDATE orders SET state = ?, owes = ?, reason = ?, updated_ms = ?"
+                         " WHERE order_id = ? AND state = ?",
+                         (int)to, owes, reason, unix_ms(), order_id, (int)from) == 1;
+}
+
+struct change {
+    struct order_service *service;
+    const char *order_id;
+};
+
+static void committed(void *arg)
+{
+    const struct change *change = arg;
+    watchers_tell(change->service->watchers, change->order_id, -1);
+    weir_timer_wake(change->service->settle);
+}
+
+void order_changed(struct weir_tx *tx, const char *order_id)
+{
+    struct weir_call *call = weir_sql_call(tx);
+    struct change *change = weir_call_alloc(call, sizeof *change);
+    change->service = weir_call_self(call);
+    change->order_id = weir_call_strdup(call, order_id);
+    weir_sql_on_commit(tx, committed, change);
+}
