@@ -1,0 +1,67 @@
+#include <unistd.h>
+
+#include "load/load.h"
+
+/* False when somebody does not answer. */
+static bool count_delivered(struct weir_call *call, struct delivered *ret_delivered)
+{
+    struct load *load = weir_call_self(call);
+    Logistics__CountShipmentsRequest about_shipments = LOGISTICS__COUNT_SHIPMENTS_REQUEST__INIT;
+    Points__CountEntriesRequest about_points = POINTS__COUNT_ENTRIES_REQUEST__INIT;
+    Recommendation__CountOrdersRequest about_orders = RECOMMENDATION__COUNT_ORDERS_REQUEST__INIT;
+    Logistics__ShipmentCounts *shipments;
+    Points__EntryCounts *points;
+    Recommendation__OrderCounts *orders;
+    if (shipment_count_shipments(call, load->gateway, &about_shipments, &shipments) != WEIR_OK ||
+        points_count_entries(call, load->gateway, &about_points, &points) != WEIR_OK ||
+        recommendation_count_orders(call, load->gateway, &about_orders, &orders) != WEIR_OK)
+        return false;
+    *ret_delivered = (struct delivered){
+        .shipments = shipments->planned + shipments->sent + shipments->cancelled,
+        .points = points->orders + points->taken_back,
+        .recommendations = orders->orders,
+    };
+    return true;
+}
+
+static void print_line(const struct load *load, const struct delivered *now, bool known)
+{
+    const char *end = isatty(STDOUT_FILENO) ? "\r" : "\n";
+    printf("placed %lld  accepted %lld  refused %lld  repeated %lld  in flight %lld",
+           (long long)atomic_load(&load->placed), (long long)atomic_load(&load->accepted),
+           (long long)atomic_load(&load->refused), (long long)atomic_load(&load->repeated),
+           (long long)atomic_load(&load->in_flight));
+    if (known)
+        printf("  delivered: logistics %lld, points %lld, recommendation %lld   %s",
+               (long long)(now->shipments - load->before.shipments),
+               (long long)(now->points - load->before.points),
+               (long long)(now->recommendations - load->before.recommendations), end);
+    else
+        printf("  delivered: not known just now   %s", end);
+    fflush(stdout);
+}
+
+bool report(struct weir_call *call)
+{
+    struct load *load = weir_call_self(call);
+    struct delivered now;
+    bool known = count_delivered(call, &now);
+    if (load->sku_count == 0) { /* nothing is placed yet */
+        if (known)
+            load->before = now;
+        return false;
+    }
+    print_line(load, &now, known);
+
+    int64_t accepted = atomic_load(&load->accepted);
+    bool settled = load->count > 0 && accepted + atomic_load(&load->refused) == load->count;
+    bool delivered = known && now.shipments - load->before.shipments >= accepted &&
+                     now.points - load->before.points >= accepted &&
+                     now.recommendations - load->before.recommendations >= accepted;
+    if (settled && (delivered || !load->wait_delivered)) {
+        if (isatty(STDOUT_FILENO))
+            printf("\n");
+        weir_app_stop(weir_component_app(load->timer), "all orders are settled");
+    }
+    return false;
+}
