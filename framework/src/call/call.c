@@ -9,6 +9,7 @@
 #include <weir/codec.h>
 #include <weir/log.h>
 
+#include "call/call_metrics.h"
 #include "core/memory.h"
 
 /* A handler may return WEIR_PENDING before or after somebody else called weir_call_finish(): whichever of the
@@ -196,6 +197,8 @@ void call_finish(struct weir_call *call, enum weir_status status)
             interceptor->after(call);
     }
 
+    call_metrics_end(call);
+
     struct gate *gate = call->entered ? call->gate : NULL;
     bool cancelled = weir_context_status(&call->context) == WEIR_CANCELLED && status != WEIR_OK;
     call->ops->finish(call);
@@ -300,6 +303,7 @@ void call_dispatch(struct weir_call *call)
     weir_call_acquire(call); /* the execution's; dropped by call_finish() */
     if (!call->context.traceparent[0])
         context_set_trace(&call->context, NULL);
+    call_metrics_begin(call);
     enum weir_status status = begin(call);
     if (status != WEIR_OK)
         call_finish(call, status);
