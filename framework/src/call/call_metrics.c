@@ -44,9 +44,11 @@ static struct record *record_new(const struct weir_call *call)
     struct record *record = NEW(struct record);
     record->method = call->method;
     record->ops = call->ops;
-    struct metric_options seconds = options_of(call, "weir_call_seconds", "Time from a call's begin to its end");
+    struct metric_options seconds =
+        options_of(call, "weir_call_seconds", "Time from a call's begin to its end");
     record->seconds = metrics_histogram(&seconds);
-    struct metric_options in_flight = options_of(call, "weir_calls_in_flight", "Calls that have begun and not ended");
+    struct metric_options in_flight =
+        options_of(call, "weir_calls_in_flight", "Calls that have begun and not ended");
     metrics_source(METRIC_GAUGE, &in_flight, read_in_flight, record);
     return record;
 }
@@ -93,7 +95,8 @@ void call_metrics_end(const struct weir_call *call)
     _Atomic(struct counter *) *slot = &record->totals[call->status];
     struct counter *total = atomic_load_explicit(slot, memory_order_acquire);
     if (!total) {
-        struct metric_options options = options_of(call, "weir_calls_total", "Calls that have ended, by status");
+        struct metric_options options =
+            options_of(call, "weir_calls_total", "Calls that have ended, by status");
         options.labels[3] = (struct metric_label){"status", weir_status_name(call->status)};
         total = metrics_counter(&options);
         atomic_store_explicit(slot, total, memory_order_release);

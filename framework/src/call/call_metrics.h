@@ -1,5 +1,5 @@
-/* Every call counts: weir_calls_total, weir_call_seconds, weir_calls_in_flight, by service, method and transport.
- * Any thread. */
+/* Every call counts: weir_calls_total, weir_call_seconds, weir_calls_in_flight, by service, method and
+ * transport. Any thread. */
 #ifndef WEIR_CALL_CALL_METRICS_H
 #define WEIR_CALL_CALL_METRICS_H
 

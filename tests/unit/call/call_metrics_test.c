@@ -1,4 +1,5 @@
-/* What every call leaves in the metrics. Here a method without a handler: it is called, and answered UNIMPLEMENTED. */
+/* What every call leaves in the metrics. Here a method without a handler: it is called, and answered
+ * UNIMPLEMENTED. */
 #include "test.h"
 
 #include <stdio.h>
@@ -35,7 +36,8 @@ static void finish(struct weir_call *call)
 
 static const struct call_ops wire = {.name = "wire", .finish = finish};
 static const struct weir_method methods[] = {{.name = "Get", .is_present = is_present}};
-static const struct weir_service_type type = {.full_name = "lib.Books", .methods = methods, .method_count = 1};
+static const struct weir_service_type type = {
+    .full_name = "lib.Books", .methods = methods, .method_count = 1};
 
 static void a_call_is_counted_timed_and_in_flight_while_it_runs(void **state)
 {
