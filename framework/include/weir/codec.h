@@ -26,6 +26,10 @@ struct weir_json_options {
     bool proto_names;      /* out: names as in the .proto instead of lowerCamelCase */
     bool enums_as_numbers; /* out */
     bool indent;           /* out: for people */
+    /* The message inside a google.protobuf.Any, by its full name; NULL when unknown, which is an error.
+     * Optional: without it no type is known. Borrows `types`. */
+    const struct weir_message *(*find_message)(const void *types, const char *full_name);
+    const void *types;
 };
 
 /* The check: truncated or overlong varints, wrong wire types, depth, UTF-8, NUL in strings, what unpacking
