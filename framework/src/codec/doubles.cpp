@@ -7,8 +7,8 @@
 namespace
 {
 
-// Whether a JSON number that no double can hold is too large, rather than too small: the decimal exponent of its first
-// digit that is not zero.
+// Whether a JSON number that no double can hold is too large, rather than too small: the decimal exponent of
+// its first digit that is not zero.
 bool too_large(const char *text, const char *end)
 {
     long long before = 0, exponent = 0;
@@ -57,7 +57,7 @@ template <typename Number> std::size_t print(Number value, char *text)
 {
     Number size = std::fabs(value);
     auto format = size == 0 || (size >= Number(1e-5) && size < Number(1e17)) ? std::chars_format::fixed
-                                                                              : std::chars_format::scientific;
+                                                                             : std::chars_format::scientific;
     return static_cast<std::size_t>(std::to_chars(text, text + DOUBLE_TEXT_SIZE, value, format).ptr - text);
 }
 

@@ -1,5 +1,5 @@
-/* Doubles and floats as text, exactly: shortest that reads back, correctly rounded. In C++ because std::to_chars and
- * std::from_chars are what the standard libraries offer for it, without a locale. */
+/* Doubles and floats as text, exactly: shortest that reads back, correctly rounded. In C++ because
+ * std::to_chars and std::from_chars are what the standard libraries offer for it, without a locale. */
 #ifndef WEIR_CODEC_DOUBLES_H
 #define WEIR_CODEC_DOUBLES_H
 

@@ -73,8 +73,9 @@ static enum weir_status read_entry(struct json_in *in, const struct weir_field *
 {
     const uint8_t *begin = in->scan.at;
     struct entry entry;
-    if (level >= in->budget.limits.depth || !budget_elements(&in->budget, 1) || !budget_memory(&in->budget, 16) ||
-        !budget_member(&in->budget, in->members) || !budget_message(&in->budget, field->message))
+    if (level >= in->budget.limits.depth || !budget_elements(&in->budget, 1) ||
+        !budget_memory(&in->budget, 16) || !budget_member(&in->budget, in->members) ||
+        !budget_message(&in->budget, field->message))
         return json_in_exhausted(in, begin);
 
     size_t tag = in->out->size;
@@ -117,8 +118,10 @@ static enum weir_status check_keys(struct json_in *in, size_t first)
     qsort_r(entries, count, sizeof *entries, compare_entries, in->out->data);
     for (size_t i = 1; i < count; i++) {
         if (entries[i].size == entries[i - 1].size &&
-            memcmp(in->out->data + entries[i].written, in->out->data + entries[i - 1].written, entries[i].size) == 0)
-            return json_in_fail(in, in->scan.begin + entries[i].source, WEIR_INVALID_ARGUMENT, "a key that is given twice");
+            memcmp(in->out->data + entries[i].written, in->out->data + entries[i - 1].written,
+                   entries[i].size) == 0)
+            return json_in_fail(in, in->scan.begin + entries[i].source, WEIR_INVALID_ARGUMENT,
+                                "a key that is given twice");
     }
     return WEIR_OK;
 }

@@ -31,10 +31,10 @@ struct json_out_member {
 enum weir_status json_out_fail(const struct json_out *out, enum weir_status status, const char *text);
 enum weir_status json_out_exhausted(const struct json_out *out);
 
-/* Pushes the members of a message, sorted by field, in the order of the wire within one; of a oneof only the last
- * that was set. Checks tags, wire types and the limits. They are out->members from *ret_first. */
-enum weir_status json_out_list(struct json_out *out, const struct weir_message *message, struct weir_bytes wire,
-                               size_t *ret_first, size_t *ret_count);
+/* Pushes the members of a message, sorted by field, in the order of the wire within one; of a oneof only the
+ * last that was set. Checks tags, wire types and the limits. They are out->members from *ret_first. */
+enum weir_status json_out_list(struct json_out *out, const struct weir_message *message,
+                               struct weir_bytes wire, size_t *ret_first, size_t *ret_count);
 struct json_out_member json_out_member(const struct json_out *out, size_t index);
 void json_out_drop(struct json_out *out, size_t first);
 

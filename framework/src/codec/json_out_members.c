@@ -1,5 +1,5 @@
-/* Members may come in any order, elements of one field apart, singular ones more than once. JSON needs them together:
- * they are listed first, and sorted where they are not already. */
+/* Members may come in any order, elements of one field apart, singular ones more than once. JSON needs them
+ * together: they are listed first, and sorted where they are not already. */
 #include <stdlib.h>
 
 #include "codec/json_out.h"
@@ -36,10 +36,11 @@ static enum weir_status fail_at(struct json_out *out, const struct weir_field *f
     return WEIR_INVALID_ARGUMENT;
 }
 
-static enum weir_status push(struct json_out *out, const struct weir_message *message, const struct weir_field *field,
-                             const struct wire_member *wire, size_t order)
+static enum weir_status push(struct json_out *out, const struct weir_message *message,
+                             const struct weir_field *field, const struct wire_member *wire, size_t order)
 {
-    if (wire->wire_type != wire_type_of(field->type) && !(wire->wire_type == WIRE_BYTES && field_packable(field)))
+    if (wire->wire_type != wire_type_of(field->type) &&
+        !(wire->wire_type == WIRE_BYTES && field_packable(field)))
         return fail_at(out, field, "a wrong wire type");
     struct json_out_member member = {
         .field = (uint32_t)(field - message->fields),
@@ -55,7 +56,8 @@ static enum weir_status push(struct json_out *out, const struct weir_message *me
 }
 
 /* A member of a oneof clears what was set before: keeps the last run of the field that came last. */
-static void resolve_oneof(struct json_out *out, const struct weir_message *message, size_t first, int16_t oneof)
+static void resolve_oneof(struct json_out *out, const struct weir_message *message, size_t first,
+                          int16_t oneof)
 {
     struct json_out_member *members = (struct json_out_member *)(void *)out->members.data;
     size_t count = out->members.size / sizeof *members, kept = count;
@@ -76,8 +78,8 @@ static void resolve_oneof(struct json_out *out, const struct weir_message *messa
     out->members.size = (first + count - kept) * sizeof *members;
 }
 
-enum weir_status json_out_list(struct json_out *out, const struct weir_message *message, struct weir_bytes wire,
-                               size_t *ret_first, size_t *ret_count)
+enum weir_status json_out_list(struct json_out *out, const struct weir_message *message,
+                               struct weir_bytes wire, size_t *ret_first, size_t *ret_count)
 {
     size_t hint = 0, first = out->members.size / sizeof(struct json_out_member), count = first;
     bool sorted = true;

@@ -1,4 +1,5 @@
-/* A strict JSON tokenizer (RFC 8259) over bytes in memory: no tree, nothing is copied except strings with escapes.
+/* A strict JSON tokenizer (RFC 8259) over bytes in memory: no tree, nothing is copied except strings with
+ * escapes.
  *
  * Functions that return bool set `fault` and `fault_at` when they return false. */
 #ifndef WEIR_CODEC_JSON_SCAN_H

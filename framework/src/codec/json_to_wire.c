@@ -11,7 +11,8 @@
 
 /* ---- Errors ---- */
 
-enum weir_status json_in_fail(struct json_in *in, const uint8_t *at, enum weir_status status, const char *format, ...)
+enum weir_status json_in_fail(struct json_in *in, const uint8_t *at, enum weir_status status,
+                              const char *format, ...)
 {
     struct weir_error text;
     va_list args;
@@ -21,8 +22,8 @@ enum weir_status json_in_fail(struct json_in *in, const uint8_t *at, enum weir_s
     size_t line, column;
     char room[PATH_SIZE];
     json_position(&in->scan, at, &line, &column);
-    return weir_fail(in->err, status, "line %zu, column %zu: %s%s", line, column, path_text(in->path, true, room),
-                     text.text);
+    return weir_fail(in->err, status, "line %zu, column %zu: %s%s", line, column,
+                     path_text(in->path, true, room), text.text);
 }
 
 enum weir_status json_in_fail_value(struct json_in *in, const uint8_t *at, const char *reason)
@@ -49,7 +50,8 @@ enum weir_status json_in_exhausted(struct json_in *in, const uint8_t *at)
 {
     const struct budget *budget = &in->budget;
     if (budget->elements > budget->limits.elements)
-        return json_in_fail(in, at, WEIR_RESOURCE_EXHAUSTED, "more than %zu elements", budget->limits.elements);
+        return json_in_fail(in, at, WEIR_RESOURCE_EXHAUSTED, "more than %zu elements",
+                            budget->limits.elements);
     if (budget->memory > budget->limits.memory)
         return json_in_fail(in, at, WEIR_RESOURCE_EXHAUSTED, "more than %zu bytes when unpacked",
                             budget->limits.memory);
@@ -59,7 +61,8 @@ enum weir_status json_in_exhausted(struct json_in *in, const uint8_t *at)
 /* What stands there is not what the field takes. */
 static enum weir_status unexpected(struct json_in *in, const uint8_t *at, const char *wanted)
 {
-    static const char *const names[] = {"an object", "an array", "a string", "a number", "true", "false", "null"};
+    static const char *const names[] = {"an object", "an array", "a string", "a number",
+                                        "true",      "false",    "null"};
     in->scan.at = at;
     enum json_kind kind = json_peek(&in->scan);
     if (kind == JSON_NOTHING)
@@ -223,7 +226,8 @@ static enum weir_status read_element(struct json_in *in, const struct weir_field
         return json_in_fail(in, in->scan.at, WEIR_INVALID_ARGUMENT, "null as an element");
     if (field->packed)
         return read_packed_element(in, field);
-    if ((field->type != WEIR_TYPE_MESSAGE && !budget_elements(&in->budget, 1)) || !budget_memory(&in->budget, 16))
+    if ((field->type != WEIR_TYPE_MESSAGE && !budget_elements(&in->budget, 1)) ||
+        !budget_memory(&in->budget, 16))
         return json_in_exhausted(in, begin);
     bool dropped;
     return json_in_single(in, field, level, true, &dropped);
@@ -310,7 +314,8 @@ static enum weir_status read_member(struct json_in *in, const struct weir_messag
         status = json_literal(&in->scan) ? WEIR_OK : json_in_fault(in);
     } else {
         if (field->oneof >= 0 && mark(in, set, message->field_count + (size_t)field->oneof))
-            return json_in_fail(in, key, WEIR_INVALID_ARGUMENT, "another field of the same oneof is given too");
+            return json_in_fail(in, key, WEIR_INVALID_ARGUMENT,
+                                "another field of the same oneof is given too");
         status = read_field(in, field, level);
     }
     in->path = outer;
@@ -371,7 +376,8 @@ static enum weir_status read_members(struct json_in *in, const struct weir_messa
     return json_expect(&in->scan, '}', "expected ',' or '}'") ? WEIR_OK : json_in_fault(in);
 }
 
-enum weir_status json_in_object(struct json_in *in, const struct weir_message *message, size_t level, bool pass_type)
+enum weir_status json_in_object(struct json_in *in, const struct weir_message *message, size_t level,
+                                bool pass_type)
 {
     if (json_peek(&in->scan) != JSON_OBJECT)
         return unexpected(in, in->scan.at, "an object");

@@ -1,5 +1,6 @@
-/* What one conversion or check may still use. The memory is what protobuf-c's unpack would take from an allocator that
- * frees nothing and aligns to 16 (weir's arena), so the sums below follow protobuf-c's unpacking. */
+/* What one conversion or check may still use. The memory is what protobuf-c's unpack would take from an
+ * allocator that frees nothing and aligns to 16 (weir's arena), so the sums below follow protobuf-c's
+ * unpacking. */
 #ifndef WEIR_CODEC_LIMITS_H
 #define WEIR_CODEC_LIMITS_H
 
@@ -9,7 +10,7 @@
 #include <weir/codec.h>
 
 struct budget {
-    struct weir_codec_limits limits; /* defaults filled in */
+    struct weir_codec_limits limits;        /* defaults filled in */
     size_t elements, memory, unknown_bytes; /* used */
 };
 
@@ -51,7 +52,8 @@ static inline bool budget_unknown(struct budget *budget, size_t size)
     return budget->unknown_bytes <= budget->limits.unknown_bytes;
 }
 
-/* A message's own struct, and the bitmap of the fields that were seen, which is on the stack for small ones. */
+/* A message's own struct, and the bitmap of the fields that were seen, which is on the stack for small ones.
+ */
 static inline bool budget_message(struct budget *budget, const struct weir_message *message)
 {
     size_t size = message->struct_size ? message->struct_size : 64;
@@ -59,8 +61,8 @@ static inline bool budget_message(struct budget *budget, const struct weir_messa
            (message->field_count <= 128 || budget_memory(budget, message->field_count / 8 + 1));
 }
 
-/* Members of one message. protobuf-c lists them before it reads them: 16 on the stack, then in slabs of twice the
- * size before, each entry of at most 40 bytes. */
+/* Members of one message. protobuf-c lists them before it reads them: 16 on the stack, then in slabs of twice
+ * the size before, each entry of at most 40 bytes. */
 struct budget_members {
     size_t count;
     size_t next_slab; /* zero at first: 16 */

@@ -49,7 +49,8 @@ static const struct weir_field *search(const struct weir_message *message, const
     return NULL;
 }
 
-const struct weir_field *message_field_named(const struct weir_message *message, struct weir_bytes name, size_t hint)
+const struct weir_field *message_field_named(const struct weir_message *message, struct weir_bytes name,
+                                             size_t hint)
 {
     if (name.size == 0)
         return NULL;

@@ -6,14 +6,16 @@
 #include <weir/message.h>
 
 /* By JSON name or name; NULL when there is none. `hint`: the index that is tried first. */
-const struct weir_field *message_field_named(const struct weir_message *message, struct weir_bytes name, size_t hint);
+const struct weir_field *message_field_named(const struct weir_message *message, struct weir_bytes name,
+                                             size_t hint);
 
 /* NULL when unknown. */
 const struct weir_enum_value *enum_value_named(const struct weir_enum *enumeration, struct weir_bytes name);
 /* The first one with this number; NULL when unknown. */
 const struct weir_enum_value *enum_value_numbered(const struct weir_enum *enumeration, int32_t number);
 
-/* Members mostly come in the order of their numbers: tries the field at `*hint` and the one behind it first. */
+/* Members mostly come in the order of their numbers: tries the field at `*hint` and the one behind it first.
+ */
 static inline const struct weir_field *message_field_near(const struct weir_message *message, uint32_t number,
                                                           size_t *hint)
 {

@@ -13,7 +13,8 @@ static size_t step_text(const struct path *step, bool json_names, char *text, si
     if (step->key.size > KEY_SHOWN)
         length = snprintf(text, size, "%s%s[%.*s...]", dot, name, KEY_SHOWN, (const char *)step->key.data);
     else if (step->key.size > 0)
-        length = snprintf(text, size, "%s%s[%.*s]", dot, name, (int)step->key.size, (const char *)step->key.data);
+        length =
+            snprintf(text, size, "%s%s[%.*s]", dot, name, (int)step->key.size, (const char *)step->key.data);
     else if (step->index >= 0)
         length = snprintf(text, size, "%s%s[%lld]", dot, name, (long long)step->index);
     else

@@ -8,8 +8,8 @@
 #include <weir/bytes.h>
 #include <weir/message.h>
 
-/* Type is a number's. `text` must be a JSON number to the last byte, or NaN, Infinity, -Infinity for floats. Exact:
- * 1.0 and 10e-1 are the integer 1, 1.5 is none. NULL, or what is wrong: "is not an integer". */
+/* Type is a number's. `text` must be a JSON number to the last byte, or NaN, Infinity, -Infinity for floats.
+ * Exact: 1.0 and 10e-1 are the integer 1, 1.5 is none. NULL, or what is wrong: "is not an integer". */
 const char *scalar_parse_number(uint8_t type, struct weir_bytes text, uint64_t *ret_raw);
 
 /* As ProtoJSON prints it: 64-bit integers, NaN and infinities quoted. */

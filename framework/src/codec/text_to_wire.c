@@ -22,8 +22,8 @@ static bool has_inner_fields(const struct weir_field *field)
            field->message->well_known == WEIR_WELL_KNOWN_NONE;
 }
 
-static enum weir_status find_target(const struct weir_message *message, const char *name, struct target *ret_target,
-                                    struct weir_error *err)
+static enum weir_status find_target(const struct weir_message *message, const char *name,
+                                    struct target *ret_target, struct weir_error *err)
 {
     *ret_target = (struct target){0};
     const char *part = name;
@@ -46,7 +46,8 @@ static enum weir_status find_target(const struct weir_message *message, const ch
     }
 }
 
-static const char *write_scalar(const struct weir_field *field, struct weir_bytes value, struct weir_buffer *out)
+static const char *write_scalar(const struct weir_field *field, struct weir_bytes value,
+                                struct weir_buffer *out)
 {
     enum wire_type wire_type = wire_type_of(field->type);
     uint64_t raw = 0;
@@ -81,7 +82,8 @@ static const char *write_scalar(const struct weir_field *field, struct weir_byte
     return fault;
 }
 
-static const char *write_value(const struct weir_field *field, struct weir_bytes value, struct weir_buffer *out)
+static const char *write_value(const struct weir_field *field, struct weir_bytes value,
+                               struct weir_buffer *out)
 {
     if (field->type != WEIR_TYPE_MESSAGE)
         return write_scalar(field, value, out);
@@ -109,8 +111,9 @@ static int shown_size(struct weir_bytes value)
     return (int)value.size;
 }
 
-enum weir_status weir_text_to_wire(const struct weir_message *message, const char *name, struct weir_bytes value,
-                                   struct weir_buffer *ret_wire, struct weir_error *err)
+enum weir_status weir_text_to_wire(const struct weir_message *message, const char *name,
+                                   struct weir_bytes value, struct weir_buffer *ret_wire,
+                                   struct weir_error *err)
 {
     struct target target;
     enum weir_status status = find_target(message, name, &target, err);

@@ -30,7 +30,8 @@ static inline size_t utf8_size(const uint8_t *at, const uint8_t *end)
     return 0;
 }
 
-/* What is wrong with a string field's bytes; NULL when nothing is. NUL is refused: C would see a shorter text. */
+/* What is wrong with a string field's bytes; NULL when nothing is. NUL is refused: C would see a shorter
+ * text. */
 static inline const char *utf8_fault(struct weir_bytes text)
 {
     if (text.size == 0)

@@ -71,8 +71,8 @@ static bool take_fraction(struct cursor *cursor, int32_t *ret_nanos)
     return cursor->at > digits;
 }
 
-/* Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date
- * algorithms"), for years from 0. */
+/* Days since 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level
+ * date algorithms"), for years from 0. */
 static int64_t days_from_date(int year, int month, int day)
 {
     year -= month <= 2;
@@ -133,8 +133,7 @@ static const char *parse_timestamp(struct weir_bytes text, struct weir_buffer *o
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
         second > 59)
         return "is not a time that exists";
-    instant.seconds =
-        days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    instant.seconds = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     if (instant.seconds < TIME_FIRST || instant.seconds > TIME_LAST)
         return "is not within the years 1 to 9999";
     write_instant(instant, out);
@@ -266,8 +265,8 @@ static const char *print_timestamp(struct instant instant, struct weir_buffer *o
     int second = (int)(instant.seconds - days * 86400);
     int year, month, day;
     date_from_days(days, &year, &month, &day);
-    weir_buffer_printf(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", year, month, day, second / 3600, second / 60 % 60,
-                       second % 60);
+    weir_buffer_printf(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", year, month, day, second / 3600,
+                       second / 60 % 60, second % 60);
     print_fraction(instant.nanos, out);
     weir_buffer_append_text(out, "Z\"");
     return NULL;
@@ -284,7 +283,8 @@ static const char *print_duration(struct instant instant, struct weir_buffer *ou
         return "a duration whose seconds and nanos have different signs";
     if ((instant.seconds == DURATION_MOST || instant.seconds == -DURATION_MOST) && instant.nanos != 0)
         return "a duration that is not within 315576000000 seconds";
-    weir_buffer_printf(out, "\"%s%" PRId64, negative ? "-" : "", negative ? -instant.seconds : instant.seconds);
+    weir_buffer_printf(out, "\"%s%" PRId64, negative ? "-" : "",
+                       negative ? -instant.seconds : instant.seconds);
     print_fraction(negative ? -instant.nanos : instant.nanos, out);
     weir_buffer_append_text(out, "s\"");
     return NULL;

@@ -5,7 +5,8 @@
 #include <weir/bytes.h>
 #include <weir/message.h>
 
-/* Appends the message's wire bytes, without a length. NULL, or what is wrong: "is not a time as in RFC 3339". */
+/* Appends the message's wire bytes, without a length. NULL, or what is wrong: "is not a time as in RFC 3339".
+ */
 const char *well_known_parse(enum weir_well_known kind, struct weir_bytes text, struct weir_buffer *out);
 
 /* Appends the JSON of the message's wire bytes, quotes included. NULL, or what is wrong. */

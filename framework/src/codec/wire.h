@@ -66,8 +66,8 @@ static inline uint64_t wire_load64(const uint8_t *at)
 }
 
 /* The value behind a tag. Returns what follows it; NULL with the reason in ret_fault. */
-static inline const uint8_t *wire_read_value(const uint8_t *at, const uint8_t *end, struct wire_member *member,
-                                             const char **ret_fault)
+static inline const uint8_t *wire_read_value(const uint8_t *at, const uint8_t *end,
+                                             struct wire_member *member, const char **ret_fault)
 {
     uint32_t length;
     switch (member->wire_type) {

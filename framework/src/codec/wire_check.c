@@ -1,6 +1,6 @@
-/* One pass over the bytes before protobuf-c sees them. protobuf-c recurses without a limit, takes strings that are not
- * UTF-8 or hold NUL, and lets two megabytes of wire become a hundred of memory; all of that is refused here.
- * Recurses itself, as deep as the limit allows. */
+/* One pass over the bytes before protobuf-c sees them. protobuf-c recurses without a limit, takes strings
+ * that are not UTF-8 or hold NUL, and lets two megabytes of wire become a hundred of memory; all of that is
+ * refused here. Recurses itself, as deep as the limit allows. */
 #include "codec/wire_check.h"
 
 #include "codec/limits.h"
@@ -19,8 +19,8 @@ struct frame {
     const struct weir_message *message;
     const uint8_t *begin, *end; /* of the message */
     const uint8_t *member;      /* the tag of the member that is looked at */
-    struct path path;           /* to that member; its field is NULL while not known. Index: filled in for errors */
-    size_t depth;               /* of the message; the outermost is 0 */
+    struct path path; /* to that member; its field is NULL while not known. Index: filled in for errors */
+    size_t depth;     /* of the message; the outermost is 0 */
     struct budget_members members;
     uint64_t seen; /* fields by index; those above 62 share bit 63 */
     size_t memory; /* of the budget when the message began */
@@ -69,7 +69,8 @@ static enum weir_status exhausted(const struct check *check, struct frame *frame
         weir_fail(&limit, WEIR_RESOURCE_EXHAUSTED, "more than %zu bytes of unknown fields",
                   budget->limits.unknown_bytes);
     else if (budget->memory > budget->limits.memory)
-        weir_fail(&limit, WEIR_RESOURCE_EXHAUSTED, "more than %zu bytes when unpacked", budget->limits.memory);
+        weir_fail(&limit, WEIR_RESOURCE_EXHAUSTED, "more than %zu bytes when unpacked",
+                  budget->limits.memory);
     else
         weir_fail(&limit, WEIR_RESOURCE_EXHAUSTED, "nested deeper than %zu", budget->limits.depth);
     memcpy(text, limit.text, sizeof text - 1);
@@ -153,8 +154,8 @@ static enum weir_status check_nested(struct check *check, struct frame *parent, 
     return check_message(check, &frame);
 }
 
-/* The second of a singular message is merged with the first by copying the arrays of both, for as often as it comes:
- * what the message around it has cost up to here is more than that copy. */
+/* The second of a singular message is merged with the first by copying the arrays of both, for as often as it
+ * comes: what the message around it has cost up to here is more than that copy. */
 static bool charge_merge(struct check *check, struct frame *frame, size_t index)
 {
     uint64_t bit = UINT64_C(1) << (index < 63 ? index : 63);
@@ -185,8 +186,8 @@ static enum weir_status check_content(struct check *check, struct frame *frame, 
     }
 }
 
-static enum weir_status check_member(struct check *check, struct frame *frame, const struct wire_member *member,
-                                     const uint8_t *next)
+static enum weir_status check_member(struct check *check, struct frame *frame,
+                                     const struct wire_member *member, const uint8_t *next)
 {
     struct budget *budget = &check->budget;
     const struct weir_field *field = frame->path.field;
@@ -244,7 +245,8 @@ static enum weir_status check_message(struct check *check, struct frame *frame)
 }
 
 enum weir_status wire_check(const struct weir_message *message, struct weir_bytes wire,
-                            const struct weir_codec_limits *limits, size_t *ret_memory, struct weir_error *err)
+                            const struct weir_codec_limits *limits, size_t *ret_memory,
+                            struct weir_error *err)
 {
     struct check check = {.budget = budget_new(limits), .err = err};
     struct frame frame = {

@@ -6,6 +6,7 @@
 
 /* weir_wire_check(); ret_memory: at most so many bytes unpacking will take from an arena. */
 enum weir_status wire_check(const struct weir_message *message, struct weir_bytes wire,
-                            const struct weir_codec_limits *limits, size_t *ret_memory, struct weir_error *err);
+                            const struct weir_codec_limits *limits, size_t *ret_memory,
+                            struct weir_error *err);
 
 #endif

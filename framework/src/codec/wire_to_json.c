@@ -155,10 +155,10 @@ static bool is_default(const struct weir_field *field, const struct json_out_mem
     }
 }
 
-/* The members [first, first + count) of a singular field as one: the last, or for messages all of them in a row, which
- * is how the wire merges. `room` is the caller's to free. */
-static struct json_out_member merge(struct json_out *out, const struct weir_field *field, size_t first, size_t count,
-                                    struct weir_buffer *room)
+/* The members [first, first + count) of a singular field as one: the last, or for messages all of them in a
+ * row, which is how the wire merges. `room` is the caller's to free. */
+static struct json_out_member merge(struct json_out *out, const struct weir_field *field, size_t first,
+                                    size_t count, struct weir_buffer *room)
 {
     struct json_out_member member = json_out_member(out, first + count - 1);
     if (count > 1 && field->type == WEIR_TYPE_MESSAGE) {
@@ -173,8 +173,8 @@ static struct json_out_member merge(struct json_out *out, const struct weir_fiel
 
 /* ---- Arrays ---- */
 
-static enum weir_status write_packed(struct json_out *out, const struct weir_field *field, struct weir_bytes content,
-                                     bool *first, struct path *step)
+static enum weir_status write_packed(struct json_out *out, const struct weir_field *field,
+                                     struct weir_bytes content, bool *first, struct path *step)
 {
     struct wire_member value = {.wire_type = wire_type_of(field->type)};
     const char *fault;
@@ -293,8 +293,8 @@ static enum weir_status read_keys(struct json_out *out, const struct weir_field 
     return WEIR_OK;
 }
 
-static enum weir_status write_key(struct json_out *out, const struct weir_field *field, const struct map_key *key,
-                                  bool *first, struct path *step)
+static enum weir_status write_key(struct json_out *out, const struct weir_field *field,
+                                  const struct map_key *key, bool *first, struct path *step)
 {
     const char *fault = utf8_fault(key->value.content);
     if (fault)
@@ -380,8 +380,8 @@ static enum weir_status write_field(struct json_out *out, const struct weir_fiel
                                     size_t count, size_t level, bool *first)
 {
     bool presence = field->optional || field->required;
-    if (count == 0 && (presence || !out->options->with_defaults ||
-                       (field->type == WEIR_TYPE_MESSAGE && !field->repeated)))
+    if (count == 0 &&
+        (presence || !out->options->with_defaults || (field->type == WEIR_TYPE_MESSAGE && !field->repeated)))
         return WEIR_OK;
     struct path step = {.parent = out->path, .field = field, .index = -1};
     const struct path *outer = out->path;
@@ -433,8 +433,8 @@ static enum weir_status write_fields(struct json_out *out, const struct weir_mes
 /* ---- Messages with a JSON of their own ---- */
 
 /* The members of the message's field 1; or for a Value, the one that is set. */
-static enum weir_status write_inner(struct json_out *out, const struct weir_message *message, struct weir_bytes wire,
-                                    size_t level)
+static enum weir_status write_inner(struct json_out *out, const struct weir_message *message,
+                                    struct weir_bytes wire, size_t level)
 {
     size_t first, count;
     enum weir_status status = json_out_list(out, message, wire, &first, &count);
@@ -508,8 +508,8 @@ static enum weir_status write_any_of(struct json_out *out, struct weir_bytes url
     return status;
 }
 
-static enum weir_status write_any(struct json_out *out, const struct weir_message *message, struct weir_bytes wire,
-                                  size_t level)
+static enum weir_status write_any(struct json_out *out, const struct weir_message *message,
+                                  struct weir_bytes wire, size_t level)
 {
     size_t first, count;
     enum weir_status status = json_out_list(out, message, wire, &first, &count);
@@ -553,6 +553,8 @@ static enum weir_status write_message(struct json_out *out, const struct weir_me
     open_bracket(out, '{');
     status = write_fields(out, message, wire, level, &first);
     close_bracket(out, '}', first);
+    if (status == WEIR_OK && out->out->size - out->begin > out->budget.limits.memory)
+        return json_out_exhausted(out);
     return status;
 }
 
