@@ -58,6 +58,17 @@ static int write_error(const char *text)
     return result;
 }
 
+/* protoc puts "--weir_out: " before the first line and a line's end behind the last. */
+static int write_errors(struct weir_buffer *errors)
+{
+    struct weir_buffer text = {0};
+    weir_buffer_append_text(&text, "these contracts cannot be served:\n");
+    weir_buffer_append(&text, errors->data, errors->size - 1);
+    int result = write_error(weir_buffer_text(&text));
+    weir_buffer_free(&text);
+    return result;
+}
+
 static enum weir_status read_parameters(char *text, struct parameters *ret_parameters, struct weir_error *err)
 {
     *ret_parameters = (struct parameters){0};
@@ -139,8 +150,7 @@ static int answer(Plugin__CodeGeneratorRequest *request)
     }
     struct weir_buffer errors = {0};
     check_files(model, request->file_to_generate, request->n_file_to_generate, &errors);
-    int result =
-        errors.size > 0 ? write_error(weir_buffer_text(&errors)) : generate(&parameters, model, request);
+    int result = errors.size > 0 ? write_errors(&errors) : generate(&parameters, model, request);
     weir_buffer_free(&errors);
     model_destroy(model);
     return result;

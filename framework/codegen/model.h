@@ -94,6 +94,7 @@ struct binding {
     const char *path;
     const char *body;
     const char *response_body;
+    bool nested; /* an additional binding with additional bindings, which is not allowed */
 };
 
 struct service;

@@ -150,8 +150,11 @@ const struct binding *options_http(struct weir_arena *arena, const ProtobufCMess
     bindings[0] = (struct binding){.verb = "", .path = "", .body = "", .response_body = ""};
     if (rule)
         bindings[0] = binding_of(arena, rule);
-    for (size_t i = 1; i < count; i++)
-        bindings[i] = binding_of(arena, rule->additional_bindings[i - 1]);
+    for (size_t i = 1; i < count; i++) {
+        const Google__Api__HttpRule *additional = rule->additional_bindings[i - 1];
+        bindings[i] = binding_of(arena, additional);
+        bindings[i].nested = additional->n_additional_bindings > 0;
+    }
     if (rule)
         google__api__http_rule__free_unpacked(rule, NULL);
     *ret_count = count;
