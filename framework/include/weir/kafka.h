@@ -69,6 +69,7 @@ struct weir_consumer_options {
     int64_t timeout_ms;        /* one handler's deadline. Default 30,000 */
     int64_t session_timeout_ms; /* Default 6,000; 4,000 suits the development broker */
     int64_t attempts_max;      /* of a message whose handler fails with a transient status; 0: for ever (default) */
+    int64_t fetch_wait_ms;     /* how long a broker may hold a fetch while it has nothing. Default 20 */
     const char *dead_letter_suffix; /* Default ".dlt": a message that can never succeed goes to <topic>.dlt */
     const void *needs[WEIR_NEEDS_MAX];
 };

@@ -106,16 +106,13 @@ static enum weir_status produce(struct weir_producer *producer, const struct wei
     return status;
 }
 
-enum weir_status producer_send(struct weir_producer *producer, const struct weir_record *record,
-                               const struct producer_header *more, weir_delivered_fn *delivered, void *state,
-                               struct weir_error *err)
+enum weir_status producer_send_headers(struct weir_producer *producer, const struct weir_record *record,
+                                       rd_kafka_headers_t *headers, weir_delivered_fn *delivered, void *state,
+                                       struct weir_error *err)
 {
-    if (!record->topic || !record->message_id)
-        return weir_fail(err, WEIR_INTERNAL, "a record needs a topic and a message id");
     struct delivery *delivery = NEW(struct delivery);
     delivery->told = delivered;
     delivery->state = state;
-    rd_kafka_headers_t *headers = record_headers(record, producer->component.app, more);
 
     pthread_rwlock_rdlock(&producer->lock);
     enum weir_status status = produce(producer, record, headers, delivery, err);
@@ -131,7 +128,10 @@ enum weir_status producer_send(struct weir_producer *producer, const struct weir
 enum weir_status weir_producer_send(struct weir_producer *producer, const struct weir_record *record,
                                     weir_delivered_fn *delivered, void *state, struct weir_error *err)
 {
-    return producer_send(producer, record, NULL, delivered, state, err);
+    if (!record->topic || !record->message_id)
+        return weir_fail(err, WEIR_INTERNAL, "a record needs a topic and a message id");
+    return producer_send_headers(producer, record, record_headers(record, producer->component.app), delivered,
+                                 state, err);
 }
 
 struct producer_counts producer_counts(const struct weir_producer *producer)

@@ -13,17 +13,6 @@
 struct weir_producer *producer_new(const struct weir_producer_options *options);
 extern const struct weir_component_ops producer_ops;
 
-/* One more header of a record. A table ends with a NULL name. */
-struct producer_header {
-    const char *name;
-    const char *value;
-};
-
-/* As weir_producer_send(), with headers beyond those of a record. */
-enum weir_status producer_send(struct weir_producer *producer, const struct weir_record *record,
-                               const struct producer_header *more, weir_delivered_fn *delivered, void *state,
-                               struct weir_error *err);
-
 /* Since it was made. sent = delivered + failed + what is under way. Any thread. */
 struct producer_counts {
     int64_t sent;

@@ -23,8 +23,7 @@ static void print_time(int64_t unix_ns, char *ret_text, size_t size)
     snprintf(ret_text, size, "%s.%03dZ", day, (int)(unix_ns % WEIR_NS_PER_S / WEIR_NS_PER_MS));
 }
 
-rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source,
-                                   const struct producer_header *more)
+rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(12);
     char text[64];
@@ -41,7 +40,5 @@ rd_kafka_headers_t *record_headers(const struct weir_record *record, const struc
         snprintf(text, sizeof text, "%" PRId64, record->deadline_unix_ms);
         add(headers, HEADER_DEADLINE, text);
     }
-    for (; more && more->name; more++)
-        add(headers, more->name, more->value);
     return headers;
 }

@@ -13,8 +13,13 @@
 #define HEADER_DEADLINE "weir-deadline" /* ms since 1970 UTC, decimal */
 #define HEADER_PRINCIPAL "weir-principal"
 
-/* `source` may be NULL (tests), so may `more`. Caller owns the result. */
-rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source,
-                                   const struct producer_header *more);
+/* `source` may be NULL (tests). Caller owns the result. */
+rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source);
+
+/* As weir_producer_send(), with headers of the caller's instead of the record's. Takes `headers`, also on
+ * failure. */
+enum weir_status producer_send_headers(struct weir_producer *producer, const struct weir_record *record,
+                                       rd_kafka_headers_t *headers, weir_delivered_fn *delivered, void *state,
+                                       struct weir_error *err);
 
 #endif

@@ -1,0 +1,218 @@
+/* The consumer from the inside. See <weir/kafka.h> for what it promises.
+ *
+ *     partition queue -> item -> lane (by key) -> handler -> done: its offset may be committed
+ *                                 ^      |
+ *                                 |      +-> transient failure: waits in its lane, tried again
+ *                                 |      +-> permanent failure: to the dead letters; done when that is on the
+ * broker
+ *                                 +-- one item of a lane at a time; other lanes go on
+ *
+ * Threads: one polls (rebalances, commits, what is due again), `workers` fetch from partition queues and run
+ * handlers. Locks: one for all below it in struct weir_consumer. librdkafka calls back with locks of its own
+ * held (an event of a queue), so none of its functions is called while ours is held. */
+#ifndef WEIR_KAFKA_CONSUMER_H
+#define WEIR_KAFKA_CONSUMER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <librdkafka/rdkafka.h>
+
+#include <weir/kafka.h>
+
+#include "lifecycle/component.h"
+#include "transports/kafka/offsets.h"
+
+#define CONSUMER_LANES 256     /* of a partition; keys that share one wait for each other */
+#define CONSUMER_WINDOW 65536  /* offsets that a partition may run ahead of one that is not done */
+#define CONSUMER_BATCH 32      /* messages fetched from a queue at a time */
+#define CONSUMER_DEFECTS_MAX 3 /* attempts of a message whose handler answers INTERNAL */
+#define CONSUMER_BACKOFF_FIRST_MS 100
+#define CONSUMER_BACKOFF_MAX_MS 5000
+
+struct partition;
+struct lane;
+
+struct item_header {
+    const char *name;
+    struct weir_bytes value;
+};
+
+/* One message, copied: whoever holds it holds nothing of librdkafka's. */
+struct item {
+    struct partition *partition;
+    struct lane *lane;
+    struct item *next;                   /* in its lane */
+    struct item *list_next, **list_link; /* in consumer->running or consumer->waiting */
+    struct weir_call *call;              /* while its handler runs */
+    int64_t offset;
+    int64_t due_ns;      /* waiting: when it is tried again */
+    uint32_t generation; /* of the partition's log */
+    int32_t attempts;
+    bool cancelled;           /* its handler was told to end: the drain's time is over */
+    bool overdue;             /* its handler was told to end: its deadline passed */
+    enum weir_status verdict; /* not OK: it goes to the dead letters, for this */
+    char *reason;             /* of the verdict */
+    bool has_key;
+    struct weir_bytes key, value;
+    struct item_header *headers;
+    size_t header_count;
+};
+
+/* Items of keys with the same hash, in order. */
+struct lane {
+    enum { LANE_IDLE, LANE_READY, LANE_BUSY, LANE_WAITING } state;
+    struct partition *partition;
+    struct item *first, **last;
+    struct lane *ready_next;
+};
+
+struct consumer_topic {
+    const char *name;
+    struct weir_method method; /* the service's, made inline: a worker runs its handler */
+};
+
+/* One assigned partition. */
+struct partition {
+    struct partition *next;
+    struct weir_consumer *consumer;
+    const struct consumer_topic *topic;
+    int32_t number;
+    rd_kafka_queue_t *queue;
+    atomic_bool has_events; /* the queue may have something */
+    bool fetching;          /* a worker takes from the queue */
+    bool closing;           /* revoked: no handler begins any more */
+    bool gone;              /* no longer ours: what ends now ends for nobody */
+    int references;         /* the assignment, each item, each worker that fetches */
+    int64_t held;           /* items */
+    int64_t running;        /* items in a handler, or on their way to the dead letters */
+    uint32_t generation;    /* one more when offsets went back: the broker has another log */
+    struct offsets offsets;
+    int64_t committed;                /* as the broker confirmed, or where we began; -1: nothing yet */
+    struct item *ahead, **ahead_last; /* fetched, but the window was full */
+    struct lane lanes[CONSUMER_LANES];
+};
+
+struct consumer_counts {
+    int64_t done, retried, set_aside, dropped;
+};
+
+struct weir_consumer {
+    struct weir_component component; /* first: a handle */
+    struct weir_consumer_options options;
+    struct weir_service *service;
+    struct consumer_topic *topics;
+    size_t topic_count;
+
+    rd_kafka_t *client;
+    rd_kafka_queue_t *events; /* of the poll thread */
+    pthread_t poller;
+    atomic_bool poller_stops;
+    pthread_t *workers;
+    int64_t worker_count;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* a lane is ready, a partition has events, or it stops */
+    pthread_cond_t idle; /* a handler has ended */
+    bool stopping;       /* no handler begins any more */
+    bool cutting;        /* handlers were told to end */
+    struct partition *partitions;
+    int64_t partition_count;
+    struct lane *ready, **ready_last;
+    struct item *running, *waiting;
+    int64_t held, running_count;
+    struct consumer_counts counts;
+    struct weir_work ended; /* since stopping: completed, cancelled, kept */
+
+    bool commit_under_way; /* all three: poll thread only */
+    int64_t commit_asked_ns;
+    int64_t commit_due_ns;
+
+    pthread_mutex_t dead_letters_lock; /* makes the producer once, when it is needed */
+    struct weir_producer *dead_letters;
+};
+
+/* ---- consumer.c ---- */
+
+/* Without an app: weir_consumer_add() adds it, a test drives consumer_ops itself. Copies texts. */
+struct weir_consumer *consumer_new(struct weir_service *service, const struct weir_consumer_options *options);
+extern const struct weir_component_ops consumer_ops;
+
+struct consumer_counts consumer_counts(struct weir_consumer *consumer);
+int64_t consumer_held(struct weir_consumer *consumer);
+int64_t consumer_partitions(struct weir_consumer *consumer);
+
+/* ---- worker.c ---- */
+
+void *consumer_work(void *consumer);
+/* Holds: lock. The lane's first item may run, unless another one does. */
+void lane_make_ready(struct lane *lane);
+/* Holds: lock. The lane's first item is over; frees it. */
+void lane_pop(struct lane *lane);
+
+/* ---- partition.c ---- */
+
+/* Runs on: poll thread. */
+void partitions_assign(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *list);
+/* Waits for handlers that run, up to wait_ms, or less when the consumer stops; commits what is done, unless
+ * `lost`; then forgets the partitions. NULL: all. Runs on: poll thread, or the one that stops. */
+void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost,
+                       int wait_ms);
+/* Takes a batch from the partition's queue. Holds: lock, lets go of it meanwhile. */
+void partition_fetch(struct partition *partition);
+/* Holds: lock. One that has events and room for them; NULL: none. */
+struct partition *partition_hungry(struct weir_consumer *consumer);
+/* Holds: lock. Takes what was ahead of the window, as far as there is room now. */
+void partition_catch_up(struct partition *partition);
+/* Holds: lock. */
+void partition_release(struct partition *partition);
+
+/* ---- dispatch.c ---- */
+
+/* Copies. Does not yet belong to a partition's lanes. */
+struct item *item_new(struct partition *partition, rd_kafka_message_t *message);
+void item_free(struct item *item);
+/* Runs its handler, or sends it to the dead letters. Holds nothing; the item is in consumer->running. */
+void item_run(struct item *item);
+/* Lets items whose time has come run again. Runs on: poll thread. */
+void items_wake(struct weir_consumer *consumer);
+/* Holds: lock. */
+void item_list_add(struct item **list, struct item *item);
+void item_list_remove(struct item *item);
+
+/* ---- dead_letter.c ---- */
+
+/* To <topic><suffix>, durably: item_is_aside() is told. Holds nothing. */
+void item_set_aside(struct item *item);
+/* Ends the producer, if there is one, so that all is reported. */
+void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context);
+/* Told by the producer, or by item_set_aside() itself. Any thread. Holds nothing. */
+void item_is_aside(struct item *item, enum weir_status status, const char *error);
+
+/* ---- commit.c ---- */
+
+/* Asks for a commit when it is time. Runs on: poll thread. */
+void commit_tick(struct weir_consumer *consumer);
+void commit_answered(rd_kafka_t *client, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
+                     void *consumer);
+/* Commits what is done, of one partition or (NULL) of all, and waits for the answer until deadline_ns. True
+ * when there was nothing to commit, or it is committed. */
+bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *only,
+                int64_t deadline_ns);
+/* Holds: lock. Done, but not committed: comes again. */
+int64_t commit_missing(const struct weir_consumer *consumer);
+
+/* ---- stop.c ---- */
+
+enum weir_status consumer_quiesce(void *self, struct weir_error *err);
+enum weir_status consumer_drain(void *self, struct weir_context *context, struct weir_work *work,
+                                struct weir_error *err);
+enum weir_status consumer_finish(void *self, struct weir_context *context, struct weir_work *work,
+                                 struct weir_error *err);
+/* Tells handlers that run longer than their deadline, or all of them (CANCELLED). Holds nothing. */
+void consumer_cancel_overdue(struct weir_consumer *consumer);
+void consumer_cancel_all(struct weir_consumer *consumer);
+
+#endif
