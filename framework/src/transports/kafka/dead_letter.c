@@ -2,6 +2,7 @@
  * offset is done: they are never lost, and never block. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weir/app.h>

@@ -172,7 +172,7 @@ void partition_catch_up(struct partition *partition)
 }
 
 /* Holds: lock. */
-static void accept(struct partition *partition, struct item *item)
+static void sort_in(struct partition *partition, struct item *item)
 {
     if (partition->closing || partition->consumer->stopping) {
         discard(partition, item);
@@ -245,7 +245,7 @@ void partition_fetch(struct partition *partition)
     while (item) {
         struct item *next = item->next;
         item->next = NULL;
-        accept(partition, item);
+        sort_in(partition, item);
         item = next;
     }
     pthread_cond_broadcast(&consumer->idle); /* who revokes waits for the fetch, too */
