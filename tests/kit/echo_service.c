@@ -132,7 +132,7 @@ static enum weir_status count_open(struct weir_call *call, const Echo__CountRequ
     weir_call_set_state(call, counting);
     add(echo_of(call), &echo_of(call)->opened, 1);
     count_on(call);
-    return WEIR_OK;
+    return WEIR_PENDING; /* count_on() ends it */
 }
 
 /* ---- Every stream ---- */

@@ -47,4 +47,7 @@ struct weir_channel {
     int64_t timeout_ms;
 };
 
+/* local.c: of a struct weir_channel that a pointer to its service follows. */
+const struct channel_ops *local_channel_ops(void);
+
 #endif

@@ -66,6 +66,12 @@ static void start(struct weir_channel *channel, struct outgoing *outgoing)
     call_dispatch(call);
 }
 
+const struct channel_ops *local_channel_ops(void)
+{
+    static const struct channel_ops ops = {.name = "local", .start = start};
+    return &ops;
+}
+
 static void destroy(void *self)
 {
     free(self);
@@ -74,10 +80,9 @@ static void destroy(void *self)
 struct weir_channel *weir_local_channel_add(struct weir_app *app, const char *name,
                                             struct weir_service *service)
 {
-    static const struct channel_ops channel_ops = {.name = "local", .start = start};
     static const struct weir_component_ops ops = {.destroy = destroy};
     struct local_channel *local = NEW(struct local_channel);
-    local->channel.ops = &channel_ops;
+    local->channel.ops = local_channel_ops();
     local->channel.timeout_ms = -1;
     local->service = service;
     component_add(app, &local->channel.component, name, &ops, local, NULL);
