@@ -2,6 +2,8 @@
  * behind it. */
 #include "test.h"
 
+#include <stdio.h>
+
 #include <weir/channel.h>
 #include <weir/clock.h>
 
