@@ -138,9 +138,13 @@ static bool fill_from_setting(struct config *config, struct config_entry *entry,
         entry->source = weir_arena_printf(config->arena, "%s:%zu", config->file, setting->line);
     else
         entry->source = setting->origin == FROM_FLAG ? "command line" : "environment";
-    if (wrong)
-        config_add_problem(config, "%s: %s", place(config, setting), wrong);
-    return !wrong;
+    if (!wrong)
+        return true;
+    config_add_problem(config, "%s: %s", place(config, setting), wrong);
+    /* The default, so that what is worked out from it is not wrong, too. */
+    if (entry->key->fallback && !config_take_member(config, entry->key, options))
+        config_parse(config, entry->key, entry->key->fallback, options);
+    return false;
 }
 
 /* What the program itself gives: the author's option, or else the documented default. */

@@ -17,7 +17,7 @@ enum config_mode {
     CONFIG_HELP,    /* --help: usage, every section with its keys, defaults and units */
     CONFIG_VERSION, /* --version */
     CONFIG_CHECK,   /* --check-config: says "configuration is good" or all that is wrong */
-    CONFIG_PRINT,   /* --print-config: every key with its value and where it comes from, secrets as *** */
+    CONFIG_PRINT,   /* --print-config: each key with its value and where it comes from, secrets as *** */
     CONFIG_PLAN,    /* --plan or --plan=FORMAT */
 };
 

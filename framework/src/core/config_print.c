@@ -29,6 +29,15 @@ static bool is_first(const struct config *config, const struct config_entry *ent
     return earlier == entry;
 }
 
+/* One table may serve several sections: what every component has, or two servers of a kind. */
+static bool is_shared(const struct config *config, const struct config_entry *entry)
+{
+    for (const struct config_entry *other = config->entries; other; other = other->next)
+        if (other->key == entry->key && strcmp(other->section, entry->section) != 0)
+            return true;
+    return false;
+}
+
 /* JSON's escapes, which YAML's double-quoted scalars share. */
 static void print_text(const char *text, FILE *out)
 {
@@ -66,20 +75,80 @@ void config_print(const struct config *config, FILE *out)
     for (const struct config_entry *first = config->entries; first; first = first->next) {
         if (!is_first(config, first))
             continue;
-        fprintf(out, "%s:\n", first->section);
-        for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry))
+        bool titled = false;
+        for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry)) {
+            if (!entry->value && is_shared(config, entry))
+                continue; /* many, and of no interest: every component has them */
+            if (!titled)
+                fprintf(out, "%s:\n", first->section);
+            titled = true;
             print_entry(entry, out);
+        }
     }
+}
+
+static bool is_first_of_key(const struct config *config, const struct config_entry *entry)
+{
+    const struct config_entry *earlier = config->entries;
+    while (earlier->key != entry->key)
+        earlier = earlier->next;
+    return earlier == entry;
 }
 
 static void print_key_help(const struct config *config, const struct weir_config_key *key, FILE *out)
 {
     const char *range = config_range(config, key);
-    fprintf(out, "  %-24s %s (%s%s%s", key->name, key->help ? key->help : "", config_expected(config, key),
+    fprintf(out, "  %-26s %s (%s%s%s", key->name, key->help ? key->help : "", config_expected(config, key),
             *range ? ", " : "", range);
     if (key->fallback)
         fprintf(out, "; default %s", *key->fallback ? key->fallback : "\"\"");
     fprintf(out, "%s)\n", key->required ? "; required" : "");
+}
+
+/* The keys that are the section's alone. */
+static void print_section_help(const struct config *config, const struct config_entry *first, FILE *out)
+{
+    bool titled = false;
+    for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry)) {
+        if (is_shared(config, entry))
+            continue;
+        if (!titled)
+            fprintf(out, "\n%s:\n", entry->section);
+        titled = true;
+        print_key_help(config, entry->key, out);
+    }
+}
+
+/* "\nadmin, rest:\n" Caller frees the buffer. */
+static void title_of_shared(const struct config *config, const struct weir_config_key *key,
+                            struct weir_buffer *ret_title)
+{
+    const char *before = "\n";
+    for (const struct config_entry *entry = config->entries; entry; entry = entry->next) {
+        if (entry->key != key)
+            continue;
+        weir_buffer_printf(ret_title, "%s%s", before, entry->section);
+        before = ", ";
+    }
+    weir_buffer_append_text(ret_title, ":\n");
+}
+
+/* Each shared key once, under the names of its sections. */
+static void print_shared_help(const struct config *config, FILE *out)
+{
+    struct weir_buffer last = {0};
+    for (const struct config_entry *entry = config->entries; entry; entry = entry->next) {
+        if (!is_shared(config, entry) || !is_first_of_key(config, entry))
+            continue;
+        struct weir_buffer title = {0};
+        title_of_shared(config, entry->key, &title);
+        if (!weir_bytes_equal(weir_buffer_bytes(&title), weir_buffer_bytes(&last)))
+            fputs(weir_buffer_text(&title), out);
+        weir_buffer_free(&last);
+        last = title;
+        print_key_help(config, entry->key, out);
+    }
+    weir_buffer_free(&last);
 }
 
 void config_help(const struct config *config, FILE *out)
@@ -99,10 +168,8 @@ void config_help(const struct config *config, FILE *out)
             "(WEIR_SECTION_KEY), then from the flags; the last one wins.\n",
             config->app_name, config->app_name);
     for (const struct config_entry *first = config->entries; first; first = first->next) {
-        if (!is_first(config, first))
-            continue;
-        fprintf(out, "\n%s:\n", first->section);
-        for (const struct config_entry *entry = first; entry; entry = next_of_section(first, entry))
-            print_key_help(config, entry->key, out);
+        if (is_first(config, first))
+            print_section_help(config, first, out);
     }
+    print_shared_help(config, out);
 }

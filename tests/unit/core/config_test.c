@@ -340,12 +340,13 @@ static void each_mistake_is_told_with_its_place(void **state)
     }
 }
 
-static void a_bad_value_leaves_the_member_as_it_was(void **state)
+static void a_bad_value_is_replaced_by_the_default(void **state)
 {
     struct fixture *f = *state;
     f->server.threads = 2;
-    problems_of(f, &(struct given){.file = "rest: {threads: 65}\n"});
+    problems_of(f, &(struct given){.file = "rest: {threads: 65, body_bytes_max: x}\n"});
     assert_int_equal(f->server.threads, 2);
+    assert_int_equal(f->server.body_bytes_max, 1048576);
 }
 
 static void the_programs_own_values_are_checked_and_copied(void **state)
@@ -474,7 +475,9 @@ static const char *text_of(struct fixture *f, void (*show)(const struct config *
 static void printed_configuration_has_values_and_sources_but_no_secrets(void **state)
 {
     struct fixture *f = *state;
-    static const struct weir_config_key times[] = {
+    static struct weir_config_key admin_keys[sizeof server_keys / sizeof server_keys[0]];
+    memcpy(admin_keys, server_keys, sizeof server_keys);
+    static const struct weir_config_key cuts[] = {
         {"cut_min_ms", WEIR_CONFIG_INT, 0, .fallback = "250", .help = "in ms", .min = 10, .max = 60000}, {0}};
     int64_t cut_min_ms = 0;
     struct server other = {.listen = "unix:/run/\"x\""};
@@ -482,8 +485,8 @@ static void printed_configuration_has_values_and_sources_but_no_secrets(void **s
                             .environment = "WEIR_REST_LEVEL=warn",
                             .flags = "--rest.verbose=true"});
     config_section(f->config, "rest", server_keys, &f->server);
-    config_section(f->config, "admin", server_keys, &other);
-    config_section(f->config, "rest", times, &cut_min_ms);
+    config_section(f->config, "admin", admin_keys, &other);
+    config_section(f->config, "rest", cuts, &cut_min_ms);
 
     assert_string_equal(text_of(f, config_print), "rest:\n"
                                                   "  # listen: not set\n"
@@ -514,14 +517,56 @@ static void help_lists_every_key_with_type_range_and_default(void **state)
     assert_non_null(keys);
     assert_string_equal(
         keys, "\nrest:\n"
-              "  listen                   where it listens (HOST:PORT, [V6]:PORT or unix:PATH)\n"
-              "  threads                  threads that serve (an integer, 1 to 64; default 1)\n"
-              "  body_bytes_max           bytes (an integer, at least 1024 bytes; default 1048576)\n"
-              "  idle_timeout_ms          in ms (an integer, 10 to 3600000 ms; default 60000)\n"
-              "  offset                   any number (an integer)\n"
-              "  verbose                  says more (true or false; default false)\n"
-              "  level                    how much (one of debug, info, warn; default info)\n"
-              "  password                 opens it (text)\n");
+              "  listen                     where it listens (HOST:PORT, [V6]:PORT or unix:PATH)\n"
+              "  threads                    threads that serve (an integer, 1 to 64; default 1)\n"
+              "  body_bytes_max             bytes (an integer, at least 1024 bytes; default 1048576)\n"
+              "  idle_timeout_ms            in ms (an integer, 10 to 3600000 ms; default 60000)\n"
+              "  offset                     any number (an integer)\n"
+              "  verbose                    says more (true or false; default false)\n"
+              "  level                      how much (one of debug, info, warn; default info)\n"
+              "  password                   opens it (text)\n");
+}
+
+static const struct weir_config_key times[] = {
+    {"cut_min_ms", WEIR_CONFIG_INT, 0, .help = "to be cut, in ms"},
+    {"drain_max_ms", WEIR_CONFIG_INT, sizeof(int64_t), .help = "to drain, in ms"},
+    {0},
+};
+static const struct weir_config_key urls[] = {
+    {"url", WEIR_CONFIG_TEXT, 0, .help = "where it is", .required = true},
+    {0},
+};
+
+static void help_lists_a_table_that_sections_share_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ms[2] = {0};
+    const char *url = "x";
+    load(f, &(struct given){0});
+    config_section(f->config, "admin", times, ms);
+    config_section(f->config, "db", urls, &url);
+    config_section(f->config, "db", times, ms);
+    const char *keys = strstr(text_of(f, config_help), "\ndb:\n");
+    assert_non_null(keys);
+    assert_string_equal(keys, "\ndb:\n"
+                              "  url                        where it is (text; required)\n"
+                              "\nadmin, db:\n"
+                              "  cut_min_ms                 to be cut, in ms (an integer)\n"
+                              "  drain_max_ms               to drain, in ms (an integer)\n");
+}
+
+static void printed_configuration_leaves_out_shared_keys_that_are_not_set(void **state)
+{
+    struct fixture *f = *state;
+    int64_t ms[2] = {0};
+    const char *url = "x";
+    load(f, &(struct given){.flags = "--db.drain_max_ms=5"});
+    config_section(f->config, "admin", times, ms);
+    config_section(f->config, "db", urls, &url);
+    config_section(f->config, "db", times, ms);
+    assert_string_equal(text_of(f, config_print), "db:\n"
+                                                  "  url: \"x\"  # program\n"
+                                                  "  drain_max_ms: 5  # command line\n");
 }
 
 static void somebody_elses_problems_are_listed_too(void **state)
@@ -544,7 +589,7 @@ int main(void)
         TEST(a_section_may_be_declared_by_several_tables),
         TEST(a_value_asked_for_twice_is_wrong_once),
         cmocka_unit_test(each_mistake_is_told_with_its_place),
-        TEST(a_bad_value_leaves_the_member_as_it_was),
+        TEST(a_bad_value_is_replaced_by_the_default),
         TEST(the_programs_own_values_are_checked_and_copied),
         TEST(a_required_key_that_is_missing_says_where_it_goes),
         TEST(a_secret_is_in_no_message),
@@ -556,6 +601,8 @@ int main(void)
         cmocka_unit_test(the_command_line_gives_the_mode),
         TEST(printed_configuration_has_values_and_sources_but_no_secrets),
         TEST(help_lists_every_key_with_type_range_and_default),
+        TEST(help_lists_a_table_that_sections_share_once),
+        TEST(printed_configuration_leaves_out_shared_keys_that_are_not_set),
         TEST(somebody_elses_problems_are_listed_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
