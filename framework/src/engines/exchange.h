@@ -108,6 +108,8 @@ enum weir_status http_engine_quiesce(struct http_engine *engine, struct weir_err
 /* Until no connection is open, or the context is over. Connections without a request are closed after a grace
  * of a second, in which their clients may still send one. True when nothing is open any more. */
 bool http_engine_drain(struct http_engine *engine, struct weir_context *context);
+/* Tells every exchange that waits for its answer that nobody wants it any more: `left`. */
+void http_engine_cancel(struct http_engine *engine);
 /* Answers what has no answer yet with 503, closes everything. Blocks for a tenth of a second at most.
  * Afterwards no callback runs any more, and every exchange is gone. */
 void http_engine_cut(struct http_engine *engine);

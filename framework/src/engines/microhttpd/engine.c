@@ -96,6 +96,14 @@ bool http_engine_drain(struct http_engine *engine, struct weir_context *context)
     return true;
 }
 
+void http_engine_cancel(struct http_engine *engine)
+{
+    for (int i = 0; i < engine->loop_count; i++) {
+        atomic_store(&engine->loops[i].cancel, true);
+        loop_wake(&engine->loops[i]);
+    }
+}
+
 void http_engine_cut(struct http_engine *engine)
 {
     for (int i = 0; i < engine->loop_count; i++) {

@@ -25,9 +25,10 @@
 #define HALF_CLOSE_MS 50   /* a FIN this soon behind the request: the client waits for its answer */
 #define LINGER_MS 2000     /* reads on after a refusal, so that it is not lost to a reset */
 #define LINGER_BYTES_MAX (16 << 20)
-#define LINGERERS_MAX 256      /* per loop */
-#define SWALLOW_MAX (64 << 10) /* a refused request's body up to this size is read, and the connection kept  \
-                                */
+#define LINGERERS_MAX 256 /* per loop */
+#define SWALLOW_MAX                                                                                          \
+    (64 << 10) /* a refused request's body up to this size is read, and the connection kept                  \
+                */
 #define HEADERS_MAX 100
 #define CUT_FLUSH_MS 100
 
@@ -100,7 +101,7 @@ struct loop {
     size_t timer_count, timer_capacity;
 
     _Atomic(struct exchange *) answered; /* pushed by any thread */
-    atomic_bool stop_accepting, cut, leave;
+    atomic_bool stop_accepting, cancel, cut, leave;
     int64_t now_ns;        /* of this turn */
     int64_t idle_close_ns; /* idle connections are closed from here on; 0: not yet */
     int64_t cut_ns;        /* everything is closed from here on; 0: not yet */

@@ -106,6 +106,13 @@ static void answer_everything(struct loop *loop)
             exchange_unavailable(at->exchange);
 }
 
+static void cancel_everything(struct loop *loop)
+{
+    for (struct connection *at = loop->connections[CONNECTION_ANSWERING].first; at; at = at->next)
+        if (at->exchange && loop->engine->ops->left && atomic_load(&at->exchange->phase) == EXCHANGE_OPEN)
+            loop->engine->ops->left(at->exchange);
+}
+
 static void follow_orders(struct loop *loop)
 {
     if (atomic_load(&loop->stop_accepting))
@@ -113,6 +120,8 @@ static void follow_orders(struct loop *loop)
     int64_t drain_ns = atomic_load(&loop->engine->drain_ns);
     if (drain_ns > 0 && loop->idle_close_ns == 0)
         loop->idle_close_ns = drain_ns + IDLE_GRACE_MS * WEIR_NS_PER_MS;
+    if (atomic_exchange(&loop->cancel, false))
+        cancel_everything(loop);
     if (atomic_exchange(&loop->cut, false)) {
         answer_everything(loop);
         loop->cut_ns = loop->now_ns + CUT_FLUSH_MS * WEIR_NS_PER_MS;

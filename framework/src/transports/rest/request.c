@@ -1,0 +1,401 @@
+/* One request: routed and checked at its head, transcoded and dispatched at its end, answered when its call
+ * finishes.
+ *
+ * A request is shared by its exchange (until `gone`) and its call (until `finish`), which may end in either
+ * order: a client leaves, or is told 504, while the handler still runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <weir/app.h>
+#include <weir/clock.h>
+#include <weir/log.h>
+
+#include "core/memory.h"
+#include "transports/rest/problem.h"
+#include "transports/rest/server.h"
+#include "transports/rest/transcode.h"
+
+#define HEADERS_MAX 4
+
+struct request {
+    atomic_int references;
+    atomic_bool finished; /* the call has */
+    struct weir_rest_server *server;
+    struct exchange *exchange;
+    struct http_head head; /* borrowed until `gone`, as the match is */
+    struct route_match match;
+    const struct weir_http_binding *binding;
+    struct weir_buffer body, wire;
+    struct weir_call
+        *call; /* a reference of our own, to cancel it by; set on the loop's thread before it is dispatched */
+};
+
+static void drop(struct request *request)
+{
+    if (atomic_fetch_sub(&request->references, 1) != 1)
+        return;
+    if (request->call)
+        weir_call_release(request->call);
+    weir_buffer_free(&request->body);
+    weir_buffer_free(&request->wire);
+    free(request);
+}
+
+/* ---- Answers ---- */
+
+/* Takes the memory of `body`. */
+static void answer(struct exchange *exchange, int status, const char *type, struct weir_buffer *body,
+                   const char *name, const char *value)
+{
+    struct weir_rest_server *server = exchange_server(exchange);
+    struct http_header headers[HEADERS_MAX];
+    size_t count = 0;
+    if (type)
+        headers[count++] = (struct http_header){weir_bytes_of_text("Content-Type"), weir_bytes_of_text(type)};
+    if (name)
+        headers[count++] = (struct http_header){weir_bytes_of_text(name), weir_bytes_of_text(value)};
+    if (status == 503 || status == 429)
+        headers[count++] = (struct http_header){weir_bytes_of_text("Retry-After"), weir_bytes_of_text("1")};
+    if (status == 401)
+        headers[count++] =
+            (struct http_header){weir_bytes_of_text("WWW-Authenticate"), weir_bytes_of_text("Bearer")};
+
+    bool ready = weir_app_ready(server->app);
+    if (ready && !atomic_load_explicit(&server->was_ready, memory_order_relaxed))
+        atomic_store(&server->was_ready, true);
+    uint8_t *memory = body->data;
+    exchange_answer(exchange,
+                    &(struct http_answer){
+                        .status = status,
+                        .headers = headers,
+                        .header_count = count,
+                        .body = weir_buffer_bytes(body),
+                        .body_free = memory ? free : NULL,
+                        .body_free_arg = memory,
+                        .close = !ready && atomic_load(&server->was_ready), /* the stop has been announced */
+                    });
+    *body = (struct weir_buffer){0};
+}
+
+static void answer_problem(struct exchange *exchange, int http_status, enum weir_status status,
+                           const char *detail)
+{
+    struct weir_buffer body = {0};
+    problem_write(http_status, status, detail, &body);
+    answer(exchange, http_status, PROBLEM_TYPE, &body, NULL, NULL);
+}
+
+static void refuse(struct exchange *exchange, int http_status, const char *detail)
+{
+    answer_problem(exchange, http_status, weir_status_from_http(http_status), detail);
+}
+
+/* ---- The head: health, routing, what the body may be ---- */
+
+static bool answer_health(struct exchange *exchange, const struct http_head *head)
+{
+    struct weir_rest_server *server = exchange_server(exchange);
+    bool alive = weir_bytes_equal_text(head->path, "/healthz");
+    if (!alive && !weir_bytes_equal_text(head->path, "/ready"))
+        return false;
+
+    bool good = alive || weir_app_ready(server->app);
+    struct weir_buffer body = {0};
+    if (!weir_bytes_equal_text(head->method, "GET") && !weir_bytes_equal_text(head->method, "HEAD")) {
+        problem_of_engine(405, "only GET and HEAD", &body);
+        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", "GET, HEAD");
+        return true;
+    }
+    weir_buffer_append_text(&body, good ? "{\"status\":\"ok\"}" : "{\"status\":\"not ready\"}");
+    answer(exchange, good ? 200 : 503, "application/json", &body, "Cache-Control", "no-store");
+    return true;
+}
+
+static void answer_unrouted(struct exchange *exchange, const struct http_head *head)
+{
+    struct weir_rest_server *server = exchange_server(exchange);
+    struct weir_buffer allow = {0}, body = {0};
+    router_allow(server->router, head->path, &allow);
+    if (allow.size == 0) {
+        refuse(exchange, 404, "there is nothing at this path");
+    } else if (weir_bytes_equal_text(head->method, "OPTIONS")) {
+        answer(exchange, 204, NULL, &body, "Allow", weir_buffer_text(&allow));
+    } else {
+        problem_write(405, WEIR_UNIMPLEMENTED, "this path has other methods", &body);
+        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", weir_buffer_text(&allow));
+    }
+    weir_buffer_free(&allow);
+}
+
+static bool has_text(struct weir_bytes bytes, const char *text)
+{
+    size_t size = strlen(text);
+    for (size_t i = 0; i + size <= bytes.size; i++)
+        if (strncasecmp((const char *)bytes.data + i, text, size) == 0)
+            return true;
+    return false;
+}
+
+static bool is_text(struct weir_bytes bytes, const char *text)
+{
+    return bytes.size == strlen(text) && has_text(bytes, text);
+}
+
+/* "application/json", and of its parameters only the one charset that JSON has (RFC 8259, 8.1). */
+static bool is_json(struct weir_bytes type)
+{
+    static const char json[] = "application/json";
+    size_t size = sizeof json - 1;
+    if (type.size < size || strncasecmp((const char *)type.data, json, size) != 0)
+        return false;
+    struct weir_bytes rest = weir_bytes(type.data + size, type.size - size);
+    if (rest.size > 0 && rest.data[0] != ';' && rest.data[0] != ' ')
+        return false;
+    return !has_text(rest, "charset=") || has_text(rest, "charset=utf-8") ||
+           has_text(rest, "charset=\"utf-8\"");
+}
+
+static bool check_headers(struct exchange *exchange, const struct http_head *head)
+{
+    struct weir_bytes coding = exchange_header(exchange, "content-encoding");
+    struct weir_bytes accept = exchange_header(exchange, "accept");
+    if (head->has_body && !is_json(exchange_header(exchange, "content-type"))) {
+        refuse(exchange, 415, "the body must be application/json in UTF-8");
+        return false;
+    }
+    if (head->has_body && coding.size > 0 && !is_text(coding, "identity")) {
+        refuse(exchange, 415, "Content-Encoding is not supported");
+        return false;
+    }
+    if (accept.size > 0 && !has_text(accept, "json") && !has_text(accept, "*/*") &&
+        !has_text(accept, "application/*")) {
+        refuse(exchange, 406, "answers are application/json");
+        return false;
+    }
+    return true;
+}
+
+static void on_head(struct exchange *exchange, const struct http_head *head)
+{
+    struct weir_rest_server *server = exchange_server(exchange);
+    if (answer_health(exchange, head))
+        return;
+    struct route_match match;
+    router_find(server->router, head->method, head->path, &match);
+    if (!match.route) {
+        answer_unrouted(exchange, head);
+        return;
+    }
+    if (match.route->method->kind != WEIR_UNARY) {
+        refuse(exchange, 501, "streams are not served over REST; use gRPC");
+        return;
+    }
+    if (!check_headers(exchange, head))
+        return;
+
+    struct request *request = memory_alloc(sizeof *request);
+    *request = (struct request){.server = server, .exchange = exchange, .head = *head, .match = match};
+    atomic_init(&request->references, 1);
+    request->binding = match.route->binding;
+    if (head->content_length > 0 && request->binding->body[0])
+        weir_buffer_reserve(&request->body, (size_t)head->content_length);
+    exchange_set_user(exchange, request);
+}
+
+static void on_body(struct exchange *exchange, struct weir_bytes piece)
+{
+    struct request *request = exchange_user(exchange);
+    if (request->binding->body[0])
+        weir_buffer_append(&request->body, piece.data, piece.size);
+}
+
+/* ---- The end: the call ---- */
+
+/* gRPC's own header, which grpc-gateway understands, too: 1 to 8 digits and a unit, "250m" is 250 ms (gRPC
+ * over HTTP/2). */
+static bool read_timeout(struct weir_bytes text, int64_t *ret_ns)
+{
+    int64_t value = 0;
+    if (text.size < 2 || text.size > 9)
+        return false;
+    for (size_t i = 0; i + 1 < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (text.data[i] - '0');
+    }
+    switch (text.data[text.size - 1]) {
+    case 'H':
+        *ret_ns = value * 3600 * WEIR_NS_PER_S;
+        return value < 1000000;
+    case 'M':
+        *ret_ns = value * 60 * WEIR_NS_PER_S;
+        return true;
+    case 'S':
+        *ret_ns = value * WEIR_NS_PER_S;
+        return true;
+    case 'm':
+        *ret_ns = value * WEIR_NS_PER_MS;
+        return true;
+    case 'u':
+        *ret_ns = value * 1000;
+        return true;
+    case 'n':
+        *ret_ns = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What belongs to one connection, or to HTTP itself, is no metadata of the call. */
+static bool is_metadata(struct weir_bytes name)
+{
+    static const char *const not [] = {"host",
+                                       "connection",
+                                       "content-length",
+                                       "content-type",
+                                       "transfer-encoding",
+                                       "expect",
+                                       "te",
+                                       "trailer",
+                                       "upgrade",
+                                       "keep-alive",
+                                       "accept",
+                                       "accept-encoding",
+                                       "grpc-timeout",
+                                       "proxy-connection"};
+    for (size_t i = 0; i < sizeof not / sizeof not [0]; i++)
+        if (is_text(name, not [i]))
+            return false;
+    return true;
+}
+
+static void finish(struct weir_call *call);
+
+static struct weir_call *new_call(struct request *request, int64_t deadline_ns)
+{
+    static const struct call_ops ops = {.name = "rest", .finish = finish};
+    const struct route *route = request->match.route;
+    struct weir_call *call = call_new(&ops, request, route->service, route->method, request->server->gate);
+    for (size_t i = 0; i < request->head.header_count; i++)
+        if (is_metadata(request->head.headers[i].name))
+            call_add_metadata(call, request->head.headers[i].name, request->head.headers[i].value);
+    call_set_deadline(call, deadline_ns);
+    call->request = weir_buffer_bytes(&request->wire);
+    return call;
+}
+
+static bool read_deadline(struct request *request, int64_t *ret_deadline_ns)
+{
+    int64_t ns = request->server->options.timeout_ms * WEIR_NS_PER_MS;
+    struct weir_bytes text = exchange_header(request->exchange, "grpc-timeout");
+    if (text.data) {
+        int64_t wanted = 0;
+        if (!read_timeout(text, &wanted))
+            return false;
+        if (wanted < ns)
+            ns = wanted;
+    }
+    *ret_deadline_ns = weir_now_ns() + ns;
+    return true;
+}
+
+static void on_end(struct exchange *exchange)
+{
+    struct request *request = exchange_user(exchange);
+    struct weir_error err = {0};
+    int64_t deadline_ns;
+    if (!read_deadline(request, &deadline_ns)) {
+        refuse(exchange, 400, "grpc-timeout must be up to 8 digits and a unit of H, M, S, m, u, n");
+        return;
+    }
+    enum weir_status status = transcode_request(&request->match, request->head.query,
+                                                weir_buffer_bytes(&request->body), &request->wire, &err);
+    if (status != WEIR_OK) {
+        answer_problem(exchange, status == WEIR_RESOURCE_EXHAUSTED ? 413 : weir_status_to_http(status),
+                       status, err.text);
+        return;
+    }
+    weir_buffer_free(&request->body);
+
+    struct weir_call *call = new_call(request, deadline_ns);
+    request->call = weir_call_acquire(call);
+    atomic_fetch_add(&request->references, 1); /* the call's */
+    exchange_hold(exchange);
+    call_dispatch(call);
+    if (!atomic_load(&request->finished))
+        exchange_set_deadline(exchange, deadline_ns);
+}
+
+/* ---- The call is over ---- */
+
+/* What was refused before it ran may be sent again at once, elsewhere: 503. A limit that the handler speaks
+ * of is 429. A call that the stop cut short was cancelled by us, not by its client. */
+static int http_status_of(const struct request *request, const struct weir_call *call)
+{
+    bool ran = call->request_message || call->service->proxy_to;
+    if (call->status == WEIR_RESOURCE_EXHAUSTED && (!ran || !call->entered))
+        return 503;
+    if (call->status == WEIR_CANCELLED && atomic_load(&request->server->cutting))
+        return 503;
+    return weir_status_to_http(call->status);
+}
+
+/* Any thread. */
+static void finish(struct weir_call *call)
+{
+    struct request *request = call->transport;
+    struct weir_buffer body = {0};
+    struct weir_error err = {0};
+    atomic_store(&request->finished, true);
+    enum weir_status status = call->status;
+    if (status == WEIR_OK)
+        status =
+            transcode_reply(call->method, request->binding, weir_buffer_bytes(&call->reply), &body, &err);
+    if (status == WEIR_OK) {
+        answer(request->exchange, 200, "application/json", &body, NULL, NULL);
+    } else if (call->status == WEIR_OK) {
+        weir_log_error("a reply is no message of its type",
+                       weir_field_text("method", call->method->full_name), weir_field_error(&err),
+                       weir_field_context(&call->context));
+        weir_buffer_free(&body);
+        answer_problem(request->exchange, 500, WEIR_INTERNAL, "internal error");
+    } else {
+        answer_problem(request->exchange, http_status_of(request, call), status, call_error_text(call));
+    }
+    exchange_drop(request->exchange);
+    weir_call_release(call);
+    drop(request);
+}
+
+/* ---- What happens to an exchange meanwhile ---- */
+
+static void on_left(struct exchange *exchange)
+{
+    struct request *request = exchange_user(exchange);
+    if (request && request->call)
+        call_cancel(request->call, WEIR_CANCELLED);
+}
+
+/* The client is told at once; a handler that does not look at its deadline finishes later, for nobody. */
+static void on_expired(struct exchange *exchange)
+{
+    struct request *request = exchange_user(exchange);
+    answer_problem(exchange, 504, WEIR_DEADLINE_EXCEEDED, "the deadline passed");
+    call_cancel(request->call, WEIR_DEADLINE_EXCEEDED);
+}
+
+static void on_gone(struct exchange *exchange, bool complete)
+{
+    struct request *request = exchange_user(exchange);
+    if (!request)
+        return;
+    if (!complete && request->call)
+        call_cancel(request->call, WEIR_CANCELLED);
+    drop(request);
+}
+
+const struct http_user_ops rest_user_ops = {
+    .head = on_head, .body = on_body, .end = on_end, .left = on_left, .expired = on_expired, .gone = on_gone};
