@@ -77,9 +77,16 @@ void problem_write(int http_status, enum weir_status status, const char *detail,
     weir_buffer_printf(ret_json, ",\"code\":\"%s\"}", weir_status_name(status));
 }
 
+/* A refusal of ours that gRPC has no code for is the client's mistake. */
+enum weir_status problem_status(int http_status)
+{
+    enum weir_status status = weir_status_from_http(http_status);
+    return status == WEIR_UNKNOWN && http_status / 100 == 4 ? WEIR_INVALID_ARGUMENT : status;
+}
+
 void problem_of_engine(int http_status, const char *detail, struct weir_buffer *ret_json)
 {
-    problem_write(http_status, weir_status_from_http(http_status), detail, ret_json);
+    problem_write(http_status, problem_status(http_status), detail, ret_json);
 }
 
 /* ---- Reading one ---- */

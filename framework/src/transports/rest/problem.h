@@ -14,10 +14,13 @@
 void problem_write(int http_status, enum weir_status status, const char *detail,
                    struct weir_buffer *ret_json);
 
+/* The code of a refusal that is known by HTTP's status only. */
+enum weir_status problem_status(int http_status);
+
 /* For the engine, which knows HTTP's status only. An http_problem_fn. */
 void problem_of_engine(int http_status, const char *detail, struct weir_buffer *ret_json);
 
-/* What a client reads out of an answer that may be one. `ret_detail` is its detail, or "" */
+/* What a client reads out of an answer that may be one. `ret_detail` is its detail, or "". */
 enum weir_status problem_read(int http_status, struct weir_bytes json, char *ret_detail, size_t size);
 
 /* "Not Found"; "Error" for an unusual status. */

@@ -89,7 +89,7 @@ static void answer_problem(struct exchange *exchange, int http_status, enum weir
 
 static void refuse(struct exchange *exchange, int http_status, const char *detail)
 {
-    answer_problem(exchange, http_status, weir_status_from_http(http_status), detail);
+    answer_problem(exchange, http_status, problem_status(http_status), detail);
 }
 
 /* ---- The head: health, routing, what the body may be ---- */
