@@ -83,30 +83,50 @@ static bool is_hostile(uint32_t point)
            (point >= 0x2066 && point <= 0x2069) || point == REPLACEMENT;
 }
 
+/* How much of the text's begin stands for itself. */
+static size_t plain_run(const unsigned char *text, size_t most)
+{
+    size_t size = 0;
+    while (size < most && text[size] >= ' ' && text[size] < 0x7f && text[size] != '"' && text[size] != '\\')
+        size++;
+    return size;
+}
+
+static void append_escape(struct log_line *line, uint32_t point)
+{
+    char escape[8];
+    if (point == '"' || point == '\\')
+        snprintf(escape, sizeof escape, "\\%c", (char)point);
+    else if (point == '\n')
+        snprintf(escape, sizeof escape, "\\n");
+    else if (point == '\t')
+        snprintf(escape, sizeof escape, "\\t");
+    else
+        snprintf(escape, sizeof escape, "\\u%04x", (unsigned)point & 0xffff);
+    append_text(line, escape);
+}
+
 /* At most about `most` bytes, then dots. */
 static void append_escaped(struct log_line *line, const char *text, size_t most)
 {
     const unsigned char *next = (const unsigned char *)text;
     size_t begin = line->size;
     while (*next && !line->cut) {
-        if (line->size - begin >= most) {
+        size_t used = line->size - begin;
+        if (used >= most) {
             append_text(line, "...");
             return;
         }
         const unsigned char *at = next;
+        size_t plain = plain_run(at, most - used);
+        if (plain > 0) {
+            next += plain;
+            append(line, (const char *)at, plain);
+            continue;
+        }
         uint32_t point = decode(&next);
-        char escape[8];
-        int size = 0;
-        if (point == '"' || point == '\\')
-            size = snprintf(escape, sizeof escape, "\\%c", (char)point);
-        else if (point == '\n')
-            size = snprintf(escape, sizeof escape, "\\n");
-        else if (point == '\t')
-            size = snprintf(escape, sizeof escape, "\\t");
-        else if (is_hostile(point))
-            size = snprintf(escape, sizeof escape, "\\u%04x", (unsigned)point & 0xffff);
-        if (size > 0)
-            append(line, escape, (size_t)size);
+        if (point == '"' || point == '\\' || is_hostile(point))
+            append_escape(line, point);
         else
             append(line, (const char *)at, (size_t)(next - at));
     }
@@ -186,19 +206,40 @@ static bool is_shown(const struct weir_log_field *field)
 
 /* ---- Lines ---- */
 
+/* Digits with leading zeros. */
+static void put_digits(char *text, int64_t number, int count)
+{
+    while (count-- > 0) {
+        text[count] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
+/* RFC 3339 in UTC: with milliseconds to read, with microseconds to sort. */
 static void append_time(struct log_line *line, int64_t unix_ns, bool micros)
 {
-    time_t seconds = (time_t)(unix_ns / WEIR_NS_PER_S);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    char text[48];
-    size_t size = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    long long rest = unix_ns % WEIR_NS_PER_S;
-    if (micros)
-        snprintf(text + size, sizeof text - size, ".%06lldZ", rest / 1000);
-    else
-        snprintf(text + size, sizeof text - size, ".%03lldZ", rest / WEIR_NS_PER_MS);
-    append_text(line, text);
+    /* The calendar is the dearest part of a line, and most lines share a second with the one before. */
+    static _Thread_local int64_t known_second = -1;
+    static _Thread_local char known_text[] = "0000-00-00T00:00:00.";
+    int64_t second = unix_ns / WEIR_NS_PER_S;
+    if (second != known_second) {
+        time_t seconds = (time_t)second;
+        struct tm utc;
+        gmtime_r(&seconds, &utc);
+        put_digits(known_text, utc.tm_year + 1900, 4);
+        put_digits(known_text + 5, utc.tm_mon + 1, 2);
+        put_digits(known_text + 8, utc.tm_mday, 2);
+        put_digits(known_text + 11, utc.tm_hour, 2);
+        put_digits(known_text + 14, utc.tm_min, 2);
+        put_digits(known_text + 17, utc.tm_sec, 2);
+        known_second = second;
+    }
+    append(line, known_text, sizeof known_text - 1);
+    char fraction[] = "000000Z";
+    put_digits(fraction, unix_ns % WEIR_NS_PER_S / 1000, 6);
+    if (!micros)
+        fraction[3] = 'Z';
+    append(line, fraction, micros ? 7 : 4);
 }
 
 static void append_field(struct log_line *line, enum log_style style, const struct weir_log_field *field)
