@@ -69,8 +69,10 @@ const struct weir_error *sql_rows_error(const struct weir_rows *rows);
 /* Fails the transaction as a failed statement does. Returns err's status. */
 enum weir_status sql_fail(struct weir_tx *tx, const struct weir_error *err);
 
-/* Whether on_commit is registered already for `arg`. */
-bool sql_has_on_commit(const struct weir_tx *tx, const void *arg);
+/* What weir_sql_on_commit() was given with `committed`; NULL: it was not called with it. */
+void *sql_on_commit_arg(const struct weir_tx *tx, void (*committed)(void *arg));
+/* Cleared; lives as long as the transaction's call. */
+void *sql_tx_alloc(struct weir_tx *tx, size_t size);
 
 int64_t sql_last_id(struct weir_tx *tx); /* rowid of the last INSERT */
 

@@ -372,12 +372,17 @@ void weir_sql_on_commit(struct weir_tx *tx, void (*committed)(void *arg), void *
     tx->last_hook = &hook->next;
 }
 
-bool sql_has_on_commit(const struct weir_tx *tx, const void *arg)
+void *sql_on_commit_arg(const struct weir_tx *tx, void (*committed)(void *arg))
 {
     for (const struct commit_hook *hook = tx->hooks; hook; hook = hook->next)
-        if (hook->arg == arg)
-            return true;
-    return false;
+        if (hook->committed == committed)
+            return hook->arg;
+    return NULL;
+}
+
+void *sql_tx_alloc(struct weir_tx *tx, size_t size)
+{
+    return weir_arena_zalloc(tx->arena, size);
 }
 
 int64_t weir_sql_exec_values(struct weir_tx *tx, const char *sql, const struct weir_value *values, int count)

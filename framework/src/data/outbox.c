@@ -1,0 +1,318 @@
+/* Publishing into the outbox, and the relay as a component. */
+#include "data/outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/call.h>
+#include <weir/clock.h>
+#include <weir/id.h>
+#include <weir/log.h>
+
+#include "core/memory.h"
+#include "data/wake.h"
+
+/* ---- Publishing ---- */
+
+/* One per transaction that publishes. */
+struct wake_up {
+    struct weir_outbox *outbox;
+    int64_t last_id;
+};
+
+/* Runs on: the committing thread. */
+static void rows_are_committed(void *arg)
+{
+    struct wake_up *wake_up = arg;
+    struct weir_outbox *outbox = wake_up->outbox;
+    pthread_mutex_lock(&outbox->lock);
+    if (wake_up->last_id > outbox->known) {
+        outbox->known = wake_up->last_id;
+        pthread_cond_broadcast(&outbox->changed);
+    }
+    pthread_mutex_unlock(&outbox->lock);
+}
+
+static enum weir_status check_room(struct weir_tx *tx, struct weir_outbox *outbox, int64_t id)
+{
+    int64_t most = outbox->settings.rows_max;
+    if (id - atomic_load(&outbox->ever) <= most)
+        return WEIR_OK;
+    /* Another process may be the one that publishes. */
+    struct weir_rows *rows = weir_sql_query(tx, "SELECT ever FROM weir_outbox_state");
+    int64_t ever = weir_rows_next(rows) ? weir_rows_int(rows, 0) : 0;
+    if (weir_rows_end(rows) != WEIR_OK || id - ever <= most)
+        return weir_sql_status(tx);
+    return weir_sql_fail(tx, WEIR_RESOURCE_EXHAUSTED,
+                         "%s: %lld events wait to be published, no more are taken", outbox->name,
+                         (long long)most);
+}
+
+static enum weir_status insert(struct weir_tx *tx, const struct weir_topic *topic, const char *key,
+                               struct weir_bytes payload)
+{
+    char message_id[WEIR_ID_SIZE];
+    struct weir_call *call = weir_sql_call(tx);
+    const struct weir_context *context = call ? weir_call_context(call) : NULL;
+    const char *trace = context ? weir_context_traceparent(context) : "";
+    weir_sql_exec(
+        tx,
+        "INSERT INTO weir_outbox (message_id, topic, key, type, traceparent, principal, created_ms, payload) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        weir_id_new(message_id), topic->name, weir_bytes_of_text(key), topic->message->full_name,
+        trace[0] ? trace : NULL, context ? weir_context_principal(context) : NULL,
+        weir_unix_ns() / WEIR_NS_PER_MS, payload);
+    return weir_sql_status(tx);
+}
+
+enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct weir_topic *topic,
+                                     const ProtobufCMessage *message)
+{
+    struct weir_outbox *outbox = weir_sql_db(tx)->outbox;
+    if (weir_sql_status(tx) != WEIR_OK)
+        return weir_sql_status(tx);
+    if (!outbox)
+        return weir_sql_fail(tx, WEIR_INTERNAL, "%s has no outbox: weir_outbox_add() gives it one",
+                             weir_sql_db(tx)->name);
+
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = memory_alloc(size ? size : 1);
+    protobuf_c_message_pack(message, packed);
+    enum weir_status status =
+        insert(tx, topic, topic->key ? topic->key(message) : NULL, weir_bytes(packed, size));
+    free(packed);
+    if (status != WEIR_OK)
+        return status;
+
+    int64_t id = sql_last_id(tx);
+    struct wake_up *wake_up = sql_on_commit_arg(tx, rows_are_committed);
+    if (!wake_up) {
+        wake_up = sql_tx_alloc(tx, sizeof *wake_up);
+        wake_up->outbox = outbox;
+        weir_sql_on_commit(tx, rows_are_committed, wake_up);
+    }
+    wake_up->last_id = id;
+    return check_room(tx, outbox, id);
+}
+
+/* ---- The component ---- */
+
+struct weir_outbox *outbox_new(const char *name, struct weir_sql *db, const struct relay_sink *sink,
+                               const struct outbox_settings *settings)
+{
+    struct weir_outbox *outbox = NEW(struct weir_outbox);
+    outbox->name = name;
+    outbox->db = db;
+    outbox->sink = *sink;
+    outbox->settings = *settings;
+    outbox->first_backoff_ms = 100;
+    outbox->longest_backoff_ms = 5000;
+    outbox->lock_file = -1;
+    pthread_mutex_init(&outbox->lock, NULL);
+    wake_condition_init(&outbox->changed);
+    context_init(&outbox->send_context, NULL, WEIR_NEVER);
+    context_init(&outbox->mark_context, NULL, WEIR_NEVER);
+    window_init(&outbox->window, settings->in_flight_max);
+    db->outbox = outbox;
+    return outbox;
+}
+
+void outbox_free(struct weir_outbox *outbox)
+{
+    window_clean_up(&outbox->window);
+    context_clean_up(&outbox->mark_context);
+    context_clean_up(&outbox->send_context);
+    pthread_cond_destroy(&outbox->changed);
+    pthread_mutex_destroy(&outbox->lock);
+    free(outbox);
+}
+
+static void stop_sender(struct weir_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->stop_sending = true;
+    pthread_cond_broadcast(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+    context_end(&outbox->send_context, WEIR_CANCELLED);
+    if (outbox->sender_runs)
+        pthread_join(outbox->sender, NULL);
+    outbox->sender_runs = false;
+}
+
+static void stop_marker(struct weir_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    outbox->stop_marking = true;
+    pthread_cond_broadcast(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+    if (outbox->marker_runs)
+        pthread_join(outbox->marker, NULL);
+    outbox->marker_runs = false;
+}
+
+static enum weir_status outbox_start(void *self, struct weir_context *context, struct weir_error *err)
+{
+    (void)context;
+    struct weir_outbox *outbox = self;
+    int failed = pthread_create(&outbox->marker, NULL, relay_mark, outbox);
+    outbox->marker_runs = !failed;
+    if (!failed) {
+        failed = pthread_create(&outbox->sender, NULL, relay_send, outbox);
+        outbox->sender_runs = !failed;
+    }
+    if (!failed) {
+        pthread_setname_np(outbox->marker, "weir-outbox-mrk");
+        pthread_setname_np(outbox->sender, "weir-outbox");
+        return WEIR_OK;
+    }
+    stop_marker(outbox);
+    return weir_fail_errno(err, WEIR_RESOURCE_EXHAUSTED, failed, "%s: cannot start a thread", outbox->name);
+}
+
+static enum weir_status outbox_quiesce(void *self, struct weir_error *err)
+{
+    (void)err;
+    struct weir_outbox *outbox = self;
+    pthread_mutex_lock(&outbox->lock);
+    outbox->published_before = outbox->published;
+    pthread_mutex_unlock(&outbox->lock);
+    return WEIR_OK;
+}
+
+/* A deadline that moves earlier wakes nobody here, so it is looked at as often. */
+static void wait_a_little(struct weir_outbox *outbox)
+{
+    wake_wait(&outbox->changed, &outbox->lock, weir_now_ns() + 20 * WEIR_NS_PER_MS);
+}
+
+/* Holds: lock. What another process publishes is that one's. */
+static bool is_drained(const struct weir_outbox *outbox)
+{
+    if (!outbox->tried_lock_file)
+        return false;
+    return !outbox->has_lock_file || (outbox->looked && relay_unpublished(outbox) == 0);
+}
+
+/* Publishes what is there. Of what is handed over and not reported finish tells the outcome. */
+static enum weir_status outbox_drain(void *self, struct weir_context *context, struct weir_work *work,
+                                     struct weir_error *err)
+{
+    (void)err;
+    struct weir_outbox *outbox = self;
+    struct wake wake;
+    wake_begin(&wake, context, &outbox->lock, &outbox->changed);
+    pthread_mutex_lock(&outbox->lock);
+    while (outbox->sender_runs && !is_drained(outbox) && weir_context_status(context) == WEIR_OK)
+        wait_a_little(outbox);
+    pthread_mutex_unlock(&outbox->lock);
+    wake_end(&wake);
+    stop_sender(outbox);
+
+    pthread_mutex_lock(&outbox->lock);
+    if (outbox->has_lock_file) {
+        int64_t completed = outbox->published - outbox->published_before;
+        int64_t kept = relay_unpublished(outbox) - outbox->window.sent;
+        work->in_flight += completed + kept;
+        work->completed += completed;
+        work->kept += kept;
+    }
+    outbox->published_drained = outbox->published;
+    outbox->sent_drained = outbox->window.sent;
+    pthread_mutex_unlock(&outbox->lock);
+    return WEIR_OK;
+}
+
+static enum weir_status outbox_finish(void *self, struct weir_context *context, struct weir_work *work,
+                                      struct weir_error *err)
+{
+    (void)err;
+    struct weir_outbox *outbox = self;
+    /* The reports first, then time for the last mark. */
+    int64_t deadline_ns = weir_context_deadline_ns(context);
+    int64_t left_ms = weir_context_left_ms(context);
+    int64_t reports_until_ns = deadline_ns == WEIR_NEVER ? WEIR_NEVER : weir_deadline_in_ms(left_ms / 2);
+    struct wake wake;
+    wake_begin(&wake, context, &outbox->lock, &outbox->changed);
+    pthread_mutex_lock(&outbox->lock);
+    while (outbox->window.sent > 0 && weir_context_status(context) == WEIR_OK &&
+           weir_now_ns() < reports_until_ns)
+        wait_a_little(outbox);
+    int64_t completed = outbox->published - outbox->published_drained;
+    work->in_flight += outbox->sent_drained;
+    work->completed += completed;
+    work->kept += outbox->sent_drained - completed;
+    work->undelivered += outbox->window.sent;
+    pthread_mutex_unlock(&outbox->lock);
+    wake_end(&wake);
+
+    context_limit(&outbox->mark_context, deadline_ns);
+    stop_marker(outbox);
+    pthread_mutex_lock(&outbox->lock);
+    bool unmarked = outbox->has_lock_file && outbox->published != outbox->marked;
+    if (outbox->lock_file >= 0)
+        close(outbox->lock_file);
+    outbox->lock_file = -1;
+    outbox->has_lock_file = false;
+    pthread_mutex_unlock(&outbox->lock);
+    if (unmarked)
+        weir_log_warn("what was published last is not marked and will be published again",
+                      weir_field_text("component", outbox->name));
+    return WEIR_OK;
+}
+
+static void outbox_destroy(void *self)
+{
+    struct weir_outbox *outbox = self;
+    if (outbox->forget_producer)
+        outbox->forget_producer(outbox);
+    stop_sender(outbox);
+    context_end(&outbox->mark_context, WEIR_CANCELLED);
+    stop_marker(outbox);
+    pthread_mutex_lock(&outbox->lock);
+    if (outbox->lock_file >= 0)
+        close(outbox->lock_file);
+    outbox->orphaned = outbox->window.sent > 0;
+    bool orphaned = outbox->orphaned;
+    pthread_mutex_unlock(&outbox->lock);
+    if (!orphaned)
+        outbox_free(outbox);
+}
+
+const struct weir_component_ops outbox_ops = {
+    .start = outbox_start,
+    .quiesce = outbox_quiesce,
+    .drain = outbox_drain,
+    .finish = outbox_finish,
+    .destroy = outbox_destroy,
+};
+
+/* ---- What others see and say ---- */
+
+int64_t outbox_unpublished(struct weir_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    int64_t unpublished = relay_unpublished(outbox);
+    pthread_mutex_unlock(&outbox->lock);
+    return unpublished;
+}
+
+int64_t outbox_oldest_ms(struct weir_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->lock);
+    const struct row *oldest = window_oldest(&outbox->window);
+    int64_t created_ms = oldest ? oldest->created_ms : 0;
+    pthread_mutex_unlock(&outbox->lock);
+    int64_t age_ms = created_ms ? weir_unix_ns() / WEIR_NS_PER_MS - created_ms : 0;
+    return age_ms > 0 ? age_ms : 0;
+}
+
+void outbox_cluster_is(void *self, const char *cluster)
+{
+    struct weir_outbox *outbox = self;
+    pthread_mutex_lock(&outbox->lock);
+    memset(outbox->seen_cluster, 0, CLUSTER_SIZE);
+    strncpy(outbox->seen_cluster, cluster, CLUSTER_SIZE - 1);
+    pthread_cond_broadcast(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+}

@@ -1,0 +1,454 @@
+/* The relay's two threads. See outbox.h. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+#include <weir/log.h>
+
+#include "core/memory.h"
+#include "data/outbox.h"
+#include "data/wake.h"
+
+#define READ_MAX 256
+#define LOCK_FILE_LOOK_NS (50 * WEIR_NS_PER_MS)
+/* Rows of another process come without a wake-up. */
+#define LOOK_NS WEIR_NS_PER_S
+/* Deliveries of so long are marked together. */
+#define MARK_DELAY_NS (20 * WEIR_NS_PER_MS)
+#define COMPLAIN_NS (10 * WEIR_NS_PER_S)
+#define PRUNE_BATCH 200
+#define PRUNE_PAUSE_MS 20
+
+int64_t relay_unpublished(const struct weir_outbox *outbox)
+{
+    return outbox->known > outbox->published ? outbox->known - outbox->published : 0;
+}
+
+/* A hundredth of the time that rows are kept, so that none is kept much longer. */
+static int64_t prune_interval_ms(const struct weir_outbox *outbox)
+{
+    int64_t ms = outbox->settings.keep_ms / 100;
+    return ms < 1000 ? 1000 : ms > 60000 ? 60000 : ms;
+}
+
+/* Holds: lock. A burst of failures is one. */
+static void back_off(struct weir_outbox *outbox, const char *why)
+{
+    int64_t now = weir_now_ns();
+    if (now < outbox->retry_at_ns)
+        return;
+    int64_t next = outbox->backoff_ms ? outbox->backoff_ms * 2 : outbox->first_backoff_ms;
+    outbox->backoff_ms = next < outbox->longest_backoff_ms ? next : outbox->longest_backoff_ms;
+    outbox->retry_at_ns = now + outbox->backoff_ms * WEIR_NS_PER_MS;
+    if (outbox->complained_ns && now - outbox->complained_ns < COMPLAIN_NS)
+        return;
+    outbox->complained_ns = now;
+    outbox->complaining = true;
+    weir_log_warn("events wait in the outbox", weir_field_text("component", outbox->name),
+                  weir_field_text("error", why), weir_field_int("unpublished", relay_unpublished(outbox)));
+}
+
+/* Holds: lock. */
+static void good_again(struct weir_outbox *outbox)
+{
+    if (outbox->backoff_ms == 0 || outbox->window.failed.first)
+        return;
+    outbox->backoff_ms = 0;
+    if (!outbox->complaining)
+        return;
+    outbox->complaining = false;
+    weir_log_info("events leave the outbox again", weir_field_text("component", outbox->name));
+}
+
+/* Holds: lock. */
+static void set_published(struct weir_outbox *outbox, int64_t id)
+{
+    if (outbox->published == outbox->marked)
+        outbox->mark_due_ns = weir_now_ns() + MARK_DELAY_NS;
+    outbox->published = id;
+}
+
+/* Holds: lock. */
+static void move_published(struct weir_outbox *outbox)
+{
+    int64_t id = window_pop(&outbox->window);
+    if (id > 0)
+        set_published(outbox, id);
+}
+
+/* Runs on: the producer's thread. */
+static void delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
+                      const char *error)
+{
+    (void)partition, (void)offset;
+    struct row *row = state;
+    struct weir_outbox *outbox = row->owner;
+    pthread_mutex_lock(&outbox->lock);
+    if (status == WEIR_OK) {
+        window_done(&outbox->window, row);
+        move_published(outbox);
+        good_again(outbox);
+    } else {
+        row->rejected = status == WEIR_INVALID_ARGUMENT;
+        window_failed(&outbox->window, row);
+        if (!row->rejected)
+            back_off(outbox, error);
+    }
+    bool last = outbox->orphaned && outbox->window.sent == 0;
+    pthread_cond_broadcast(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+    if (last)
+        outbox_free(outbox);
+}
+
+/* ---- The sender ---- */
+
+struct sender {
+    struct weir_outbox *outbox;
+    struct connection connection;
+    int64_t look_at_ns; /* for rows of another process */
+};
+
+/* Waits until this process has the lock file. False: told to stop before. */
+static bool take_lock_file(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    char *path = memory_printf("%s.relay", outbox->db->path);
+    outbox->lock_file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (outbox->lock_file < 0)
+        weir_log_error("the outbox has no lock file", weir_field_text("path", path),
+                       weir_field_text("error", strerror(errno)));
+    free(path);
+
+    pthread_mutex_lock(&outbox->lock);
+    bool told = false;
+    while (!outbox->stop_sending) {
+        outbox->has_lock_file = outbox->lock_file >= 0 && flock(outbox->lock_file, LOCK_EX | LOCK_NB) == 0;
+        outbox->tried_lock_file = true;
+        if (outbox->has_lock_file)
+            break;
+        if (!told)
+            weir_log_info("another process publishes this outbox, this one waits",
+                          weir_field_text("component", outbox->name));
+        told = true;
+        wake_wait(&outbox->changed, &outbox->lock, weir_now_ns() + LOCK_FILE_LOOK_NS);
+    }
+    bool taken = outbox->has_lock_file;
+    pthread_mutex_unlock(&outbox->lock);
+    return taken;
+}
+
+/* Holds: nothing. What fails here is tried again: nothing is lost meanwhile. */
+static void try_later(struct sender *sender, const struct weir_error *err)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    if (weir_context_status(&outbox->send_context) == WEIR_OK)
+        weir_log_warn("the outbox cannot read its rows", weir_field_error(err));
+    weir_context_sleep(&outbox->send_context, 200);
+}
+
+static bool open_connection(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    struct connection_options options = {
+        .path = outbox->db->path, .read_only = true, .synchronous = "normal", .name = outbox->name};
+    struct weir_error err = {0};
+    while (weir_context_status(&outbox->send_context) == WEIR_OK) {
+        if (connection_open(&sender->connection, &options, &outbox->send_context, &err) == WEIR_OK)
+            return true;
+        try_later(sender, &err);
+    }
+    return false;
+}
+
+/* Where the last process has stopped. */
+static bool load_state(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    struct store_state state;
+    struct weir_error err = {0};
+    connection_work_for(&sender->connection, &outbox->send_context, 1000);
+    while (store_load(&sender->connection, &state, &err) != WEIR_OK) {
+        if (weir_context_status(&outbox->send_context) != WEIR_OK)
+            return false;
+        try_later(sender, &err);
+    }
+    pthread_mutex_lock(&outbox->lock);
+    outbox->published = outbox->marked = outbox->cursor = state.published;
+    if (state.last > outbox->known)
+        outbox->known = state.last;
+    outbox->looked = true;
+    memcpy(outbox->stored_cluster, state.cluster, CLUSTER_SIZE);
+    atomic_store(&outbox->ever, state.ever);
+    pthread_cond_broadcast(&outbox->changed);
+    pthread_mutex_unlock(&outbox->lock);
+    sender->look_at_ns = weir_now_ns() + LOOK_NS;
+    return true;
+}
+
+/* The functions below: Holds: lock, and give it up for what blocks. */
+
+static void look_for_rows(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    pthread_mutex_unlock(&outbox->lock);
+    int64_t last = 0;
+    struct weir_error err = {0};
+    connection_work_for(&sender->connection, &outbox->send_context, 1000);
+    if (store_last(&sender->connection, &last, &err) != WEIR_OK)
+        try_later(sender, &err);
+    sender->look_at_ns = weir_now_ns() + LOOK_NS;
+    pthread_mutex_lock(&outbox->lock);
+    if (last > outbox->known)
+        outbox->known = last;
+}
+
+struct row_batch {
+    struct row *rows[READ_MAX];
+    int count;
+};
+
+static void add_to_batch(void *self, struct row *row)
+{
+    struct row_batch *batch = self;
+    batch->rows[batch->count++] = row;
+}
+
+static void read_rows(struct sender *sender, int64_t room)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    int64_t known = outbox->known, cursor = outbox->cursor;
+    pthread_mutex_unlock(&outbox->lock);
+    struct row_batch batch;
+    batch.count = 0;
+    struct weir_error err = {0};
+    connection_work_for(&sender->connection, &outbox->send_context, 1000);
+    int64_t limit = room < READ_MAX ? room : READ_MAX;
+    enum weir_status status = store_read(&sender->connection, cursor, limit, add_to_batch, &batch, &err);
+    if (status != WEIR_OK)
+        try_later(sender, &err);
+
+    pthread_mutex_lock(&outbox->lock);
+    for (int i = 0; i < batch.count; i++) {
+        struct row *row = batch.rows[i];
+        row->owner = outbox;
+        outbox->cursor = row->id;
+        if (row->id > outbox->known)
+            outbox->known = row->id;
+        window_add(&outbox->window, row);
+    }
+    if (status != WEIR_OK || batch.count == limit)
+        return;
+    /* Ids at the end that nobody has any more: they were deleted by hand. */
+    if (outbox->cursor < known)
+        outbox->cursor = known;
+    if (outbox->window.count == 0 && outbox->published < outbox->cursor)
+        set_published(outbox, outbox->cursor);
+}
+
+static void reject(struct sender *sender, struct row *row)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    pthread_mutex_unlock(&outbox->lock);
+    struct weir_error err = {0};
+    const char *reason = "the producer says that it can never be sent: INVALID_ARGUMENT";
+    enum weir_status status = store_reject(outbox->db, &outbox->send_context, row->id, reason, &err);
+    weir_log_error(status == WEIR_OK
+                       ? "an event can never be published and was set aside in weir_outbox_rejected"
+                       : "an event can never be published and could not be set aside",
+                   weir_field_text("component", outbox->name), weir_field_int("id", row->id),
+                   weir_field_text("topic", row->record.topic), weir_field_error(&err));
+    if (status != WEIR_OK)
+        weir_context_sleep(&outbox->send_context, 200);
+    pthread_mutex_lock(&outbox->lock);
+    if (status != WEIR_OK) {
+        window_failed(&outbox->window, row);
+        return;
+    }
+    window_done(&outbox->window, row);
+    move_published(outbox);
+    pthread_cond_broadcast(&outbox->changed);
+}
+
+static void hand_over(struct sender *sender, struct row *row)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    pthread_mutex_unlock(&outbox->lock);
+    struct weir_error err = {0};
+    enum weir_status status = outbox->sink.send(outbox->sink.self, &row->record, delivered, row, &err);
+    pthread_mutex_lock(&outbox->lock);
+    if (status == WEIR_OK)
+        return; /* the report may have come already */
+    if (status == WEIR_INVALID_ARGUMENT) {
+        row->rejected = true;
+        window_failed(&outbox->window, row);
+        return;
+    }
+    window_put_back(&outbox->window, row);
+    back_off(outbox, err.text);
+    outbox->pause_until_ns = outbox->retry_at_ns;
+}
+
+/* Nothing is sent. Everything that is still kept is published again, from the first row on. */
+static void change_cluster(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    bool again = outbox->stored_cluster[0] != 0;
+    char cluster[CLUSTER_SIZE];
+    memcpy(cluster, outbox->seen_cluster, CLUSTER_SIZE);
+    outbox->replaying = true;
+    pthread_mutex_unlock(&outbox->lock);
+    struct store_state state = {0};
+    struct weir_error err = {0};
+    enum weir_status status = store_cluster(outbox->db, &outbox->send_context, cluster, again, &state, &err);
+    if (status != WEIR_OK)
+        try_later(sender, &err);
+    else if (again)
+        weir_log_warn("the broker is another one than before, what is kept is published again",
+                      weir_field_text("component", outbox->name), weir_field_text("cluster", cluster),
+                      weir_field_int("after_id", state.published));
+
+    pthread_mutex_lock(&outbox->lock);
+    outbox->replaying = false;
+    if (status == WEIR_OK) {
+        memcpy(outbox->stored_cluster, cluster, CLUSTER_SIZE);
+        if (again) {
+            window_clear(&outbox->window);
+            outbox->published = outbox->marked = outbox->cursor = state.published;
+            outbox->retry_at_ns = outbox->pause_until_ns = 0;
+        }
+    }
+    pthread_cond_broadcast(&outbox->changed);
+}
+
+static bool cluster_changed(const struct weir_outbox *outbox)
+{
+    return outbox->seen_cluster[0] && strcmp(outbox->seen_cluster, outbox->stored_cluster) != 0;
+}
+
+/* One thing that is to be done; else waits. */
+static void step(struct sender *sender)
+{
+    struct weir_outbox *outbox = sender->outbox;
+    struct window *window = &outbox->window;
+    struct row *row;
+    if (cluster_changed(outbox)) {
+        /* A first broker has nothing to be told again, so what is under way may go on. */
+        if ((window->sent == 0 || !outbox->stored_cluster[0]) && !outbox->marking)
+            change_cluster(sender);
+        else
+            wake_wait(&outbox->changed, &outbox->lock, WEIR_NEVER);
+        return;
+    }
+    int64_t now = weir_now_ns();
+    if ((row = window_take_rejected(window))) {
+        reject(sender, row);
+        return;
+    }
+    if (now >= outbox->retry_at_ns)
+        window_retry(window);
+    if (now >= outbox->pause_until_ns && (row = window_take(window))) {
+        hand_over(sender, row);
+        return;
+    }
+    int64_t room = window_room(window);
+    if (outbox->cursor < outbox->known && room > 0) {
+        read_rows(sender, room);
+        return;
+    }
+    if (now >= sender->look_at_ns) {
+        look_for_rows(sender);
+        return;
+    }
+    int64_t until = sender->look_at_ns;
+    if (window->failed.first && outbox->retry_at_ns < until)
+        until = outbox->retry_at_ns;
+    if (window->ready.first && outbox->pause_until_ns < until)
+        until = outbox->pause_until_ns;
+    wake_wait(&outbox->changed, &outbox->lock, until);
+}
+
+void *relay_send(void *self)
+{
+    struct sender sender = {.outbox = self};
+    struct weir_outbox *outbox = self;
+    if (take_lock_file(&sender) && open_connection(&sender)) {
+        if (load_state(&sender)) {
+            pthread_mutex_lock(&outbox->lock);
+            while (!outbox->stop_sending)
+                step(&sender);
+            pthread_mutex_unlock(&outbox->lock);
+        }
+        connection_close(&sender.connection);
+    }
+    return NULL;
+}
+
+/* ---- The marker ---- */
+
+/* Holds: lock, and gives it up for what blocks. */
+static void mark(struct weir_outbox *outbox)
+{
+    int64_t published = outbox->published;
+    outbox->marking = true;
+    pthread_mutex_unlock(&outbox->lock);
+    struct weir_error err = {0};
+    enum weir_status status = store_mark(outbox->db, &outbox->mark_context, published, &err);
+    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK)
+        weir_log_warn("what is published could not be marked", weir_field_error(&err));
+    if (status == WEIR_OK && published > atomic_load(&outbox->ever))
+        atomic_store(&outbox->ever, published);
+
+    pthread_mutex_lock(&outbox->lock);
+    outbox->marking = false;
+    if (status == WEIR_OK)
+        outbox->marked = published;
+    outbox->mark_due_ns = weir_now_ns() + (status == WEIR_OK ? MARK_DELAY_NS : WEIR_NS_PER_S);
+    pthread_cond_broadcast(&outbox->changed);
+}
+
+/* Holds: lock, and gives it up. */
+static void prune(struct weir_outbox *outbox)
+{
+    pthread_mutex_unlock(&outbox->lock);
+    struct weir_error err = {0};
+    int64_t deleted = 0;
+    enum weir_status status = store_prune(outbox->db, &outbox->mark_context, weir_unix_ns() / WEIR_NS_PER_MS,
+                                          outbox->settings.keep_ms, PRUNE_BATCH, &deleted, &err);
+    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK)
+        weir_log_warn("published events stay in the outbox", weir_field_error(&err));
+    pthread_mutex_lock(&outbox->lock);
+    int64_t pause_ms = deleted == PRUNE_BATCH ? PRUNE_PAUSE_MS : prune_interval_ms(outbox);
+    outbox->prune_due_ns = weir_now_ns() + pause_ms * WEIR_NS_PER_MS;
+}
+
+void *relay_mark(void *self)
+{
+    struct weir_outbox *outbox = self;
+    pthread_mutex_lock(&outbox->lock);
+    outbox->prune_due_ns = weir_now_ns() + prune_interval_ms(outbox) * WEIR_NS_PER_MS;
+    while (!outbox->stop_marking || (outbox->published != outbox->marked && !outbox->last_mark_tried)) {
+        int64_t now = weir_now_ns();
+        bool unmarked = outbox->published != outbox->marked && outbox->has_lock_file && !outbox->replaying;
+        if (unmarked && (outbox->stop_marking || now >= outbox->mark_due_ns)) {
+            outbox->last_mark_tried = outbox->stop_marking;
+            mark(outbox);
+        } else if (outbox->stop_marking) {
+            break;
+        } else if (outbox->has_lock_file && now >= outbox->prune_due_ns) {
+            prune(outbox);
+        } else {
+            int64_t until = outbox->prune_due_ns;
+            if (unmarked && outbox->mark_due_ns < until)
+                until = outbox->mark_due_ns;
+            wake_wait(&outbox->changed, &outbox->lock, outbox->has_lock_file ? until : WEIR_NEVER);
+        }
+    }
+    pthread_mutex_unlock(&outbox->lock);
+    return NULL;
+}
