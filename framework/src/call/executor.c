@@ -186,7 +186,7 @@ static void destroy(void *self)
 struct executor *executor_add(struct weir_app *app, struct weir_component **ret_component)
 {
     static const struct weir_component_ops ops = {.start = start, .drain = drain, .destroy = destroy};
-    struct executor *executor = executor_new(1, 1);
+    struct executor *executor = executor_new(0, 0); /* the configuration says how many */
     weir_config_section(app, "executor", keys, &executor->options);
     component_add(app, &executor->component, "executor", &ops, executor, NULL);
     *ret_component = &executor->component;

@@ -92,10 +92,11 @@ void rpc_metadata_at(const struct rpc *rpc, size_t index, struct weir_bytes *ret
 /* Answers. `reply` is sent with OK only, and only by unary and client streams; NULL for the others. What
  * rpc_send() took is sent before. Copies. */
 void rpc_finish(struct rpc *rpc, enum weir_status status, const char *text, const struct weir_bytes *reply);
-/* Streams. Asks for the next message, once. */
-void rpc_read(struct rpc *rpc);
+/* Streams. Whose user is not (any more) what rpc_set_user() was given: nothing, so that who is too late for his own rpc
+ * does not meet the next one in its place. Asks for the next message, once. */
+void rpc_read(struct rpc *rpc, const void *user);
 /* Streams. As weir_stream_send(); not two at once for one rpc. Copies. */
-enum weir_status rpc_send(struct rpc *rpc, struct weir_bytes message);
+enum weir_status rpc_send(struct rpc *rpc, const void *user, struct weir_bytes message);
 
 /* ---- Client ---- */
 

@@ -12,10 +12,10 @@
 
 #include <weir/clock.h>
 
+#include "caller.h"
 #include "core/memory.h"
 #include "engines/rpc.h"
 
-#define PATIENCE_MS 10000
 #define MESSAGE_MAX 65536
 
 struct fixture {
@@ -89,7 +89,7 @@ static void send_more(struct served *served)
 {
     static const char kilobyte[1024];
     while (served->left > 0) {
-        enum weir_status status = rpc_send(served->rpc, weir_bytes(kilobyte, sizeof kilobyte));
+        enum weir_status status = rpc_send(served->rpc, served, weir_bytes(kilobyte, sizeof kilobyte));
         if (status != WEIR_OK && status != WEIR_PENDING)
             return;
         served->left--;
@@ -120,7 +120,7 @@ static void begin(struct rpc *rpc)
         break;
     case WEIR_CLIENT_STREAM:
     case WEIR_BIDI_STREAM:
-        rpc_read(rpc);
+        rpc_read(rpc, served);
         break;
     }
 }
@@ -134,11 +134,11 @@ static void message(struct rpc *rpc, struct weir_bytes message)
             rpc_finish(rpc, WEIR_ABORTED, "as you said", NULL);
             return;
         }
-        rpc_send(rpc, message);
+        rpc_send(rpc, served, message);
     } else {
         strncat(served->text, (const char *)message.data, message.size);
     }
-    rpc_read(rpc);
+    rpc_read(rpc, served);
 }
 
 static void half_close(struct rpc *rpc)
@@ -200,104 +200,9 @@ static const struct weir_method count = {.full_name = "test.Test/Count", .kind =
 static const struct weir_method chat = {.full_name = "test.Test/Chat", .kind = WEIR_BIDI_STREAM};
 static const struct weir_method unknown = {.full_name = "test.Test/Nothing", .kind = WEIR_UNARY};
 
-/* ---- The caller ---- */
-
-struct waiter {
-    struct outgoing outgoing;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done, sent, got;
-    enum weir_status status;
-    char text[1024];
-    char reply[2048];
-    size_t received;
-};
-
-static void on_done(struct outgoing *outgoing, enum weir_status status, const char *text,
-                    struct weir_bytes reply)
-{
-    struct waiter *waiter = (struct waiter *)outgoing;
-    pthread_mutex_lock(&waiter->lock);
-    waiter->done = true;
-    waiter->status = status;
-    snprintf(waiter->text, sizeof waiter->text, "%s", text);
-    if (status == WEIR_OK && reply.size > 0)
-        snprintf(waiter->reply, sizeof waiter->reply, "%.*s", (int)reply.size, (const char *)reply.data);
-    pthread_cond_broadcast(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static void on_message(struct outgoing *outgoing, struct weir_bytes message)
-{
-    struct waiter *waiter = (struct waiter *)outgoing;
-    pthread_mutex_lock(&waiter->lock);
-    waiter->got = true;
-    waiter->received++;
-    snprintf(waiter->reply, sizeof waiter->reply, "%.*s", (int)message.size, (const char *)message.data);
-    pthread_cond_broadcast(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static void on_sent(struct outgoing *outgoing)
-{
-    struct waiter *waiter = (struct waiter *)outgoing;
-    pthread_mutex_lock(&waiter->lock);
-    waiter->sent = true;
-    pthread_cond_broadcast(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static void start(struct waiter *waiter, struct rpc_client *client, const struct weir_method *method,
-                  const char *request, int64_t timeout_ms)
-{
-    *waiter = (struct waiter){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    waiter->outgoing.method = method;
-    waiter->outgoing.request = weir_bytes_of_text(request);
-    waiter->outgoing.message_id = "key-1";
-    waiter->outgoing.done = on_done;
-    waiter->outgoing.message = on_message;
-    waiter->outgoing.sent = on_sent;
-    context_init(&waiter->outgoing.context, NULL, weir_deadline_in_ms(timeout_ms));
-    context_set_trace(&waiter->outgoing.context, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-    rpc_client_call(client, &waiter->outgoing);
-}
-
-static void await(struct waiter *waiter, bool *flag)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += PATIENCE_MS / 1000;
-    pthread_mutex_lock(&waiter->lock);
-    while (!*flag && !waiter->done)
-        assert_int_equal(pthread_cond_timedwait(&waiter->changed, &waiter->lock, &at), 0);
-    *flag = false;
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static enum weir_status end(struct waiter *waiter)
-{
-    bool never = false;
-    await(waiter, &never);
-    context_clean_up(&waiter->outgoing.context);
-    return waiter->status;
-}
-
-static enum weir_status call(struct waiter *waiter, struct rpc_client *client,
-                             const struct weir_method *method, const char *request)
-{
-    start(waiter, client, method, request, PATIENCE_MS);
-    return end(waiter);
-}
-
-static void send_text(struct waiter *waiter, const char *text)
-{
-    rpc_client_send(&waiter->outgoing, weir_bytes_of_text(text));
-    await(waiter, &waiter->sent);
-}
-
 static void await_count_at_least(atomic_int *counter, int wanted)
 {
-    int64_t until = weir_deadline_in_ms(PATIENCE_MS);
+    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
     while (atomic_load(counter) < wanted && weir_now_ns() < until)
         usleep(1000);
     assert_true(atomic_load(counter) >= wanted);
@@ -305,7 +210,7 @@ static void await_count_at_least(atomic_int *counter, int wanted)
 
 static void await_count(atomic_int *counter, int wanted)
 {
-    int64_t until = weir_deadline_in_ms(PATIENCE_MS);
+    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
     while (atomic_load(counter) < wanted && weir_now_ns() < until)
         usleep(1000);
     assert_int_equal(atomic_load(counter), wanted);
@@ -324,15 +229,6 @@ static struct rpc_server *new_server(struct fixture *fixture, const char *listen
     return rpc_server_new(&options, methods, sizeof methods / sizeof methods[0], &user_ops, fixture);
 }
 
-static struct rpc_client *new_client(const char *target)
-{
-    struct weir_error err = {0};
-    struct rpc_client *client =
-        rpc_client_new(&(struct rpc_client_options){.target = target, .connect_backoff_ms = 200});
-    assert_int_equal(rpc_client_start(client, &err), WEIR_OK);
-    return client;
-}
-
 static int set_up(void **state)
 {
     struct fixture *fixture = NEW(struct fixture);
@@ -340,7 +236,7 @@ static int set_up(void **state)
     fixture->server = new_server(fixture, "127.0.0.1:0");
     assert_int_equal(rpc_server_start(fixture->server, &err), WEIR_OK);
     snprintf(fixture->target, sizeof fixture->target, "127.0.0.1:%d", rpc_server_port(fixture->server));
-    fixture->client = new_client(fixture->target);
+    fixture->client = caller_new_client(rpc_server_port(fixture->server));
     *state = fixture;
     return 0;
 }
@@ -360,55 +256,58 @@ static int tear_down(void **state)
 static void a_unary_call_is_answered(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, "hello"), WEIR_OK);
-    assert_string_equal(waiter.reply, "hello");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("hello")), WEIR_OK);
+    assert_string_equal(caller.reply, "hello");
 }
 
 static void an_empty_message_is_a_message(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, ""), WEIR_OK);
-    assert_string_equal(waiter.reply, "");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("")), WEIR_OK);
+    assert_string_equal(caller.reply, "");
 }
 
 static void a_failure_comes_with_its_words(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, "fail"), WEIR_NOT_FOUND);
-    assert_string_equal(waiter.text, "no caf\xc3\xa9 of that name");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("fail")),
+                     WEIR_NOT_FOUND);
+    assert_string_equal(caller.text, "no caf\xc3\xa9 of that name");
 }
 
 static void an_answer_may_come_later_from_another_thread(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, "later"), WEIR_OK);
-    assert_string_equal(waiter.reply, "later");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("later")), WEIR_OK);
+    assert_string_equal(caller.reply, "later");
 }
 
 static void many_calls_at_once_are_all_answered(void **state)
 {
     struct fixture *fixture = *state;
     enum { MANY = 200 };
-    struct waiter *waiters = memory_zalloc(MANY * sizeof *waiters);
+    struct caller *callers = memory_zalloc(MANY * sizeof *callers);
     for (int i = 0; i < MANY; i++)
-        start(&waiters[i], fixture->client, &unary, i % 2 ? "later" : "now", PATIENCE_MS);
+        caller_start(&callers[i], fixture->client, &unary, weir_bytes_of_text(i % 2 ? "later" : "now"),
+                     CALLER_PATIENCE_MS);
     for (int i = 0; i < MANY; i++) {
-        assert_int_equal(end(&waiters[i]), WEIR_OK);
-        assert_string_equal(waiters[i].reply, i % 2 ? "later" : "now");
+        assert_int_equal(caller_end(&callers[i]), WEIR_OK);
+        assert_string_equal(callers[i].reply, i % 2 ? "later" : "now");
     }
-    free(waiters);
+    free(callers);
 }
 
 static void an_unknown_method_is_unimplemented(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unknown, ""), WEIR_UNIMPLEMENTED);
-    assert_string_equal(waiter.text, "no method /test.Test/Nothing here");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unknown, weir_bytes_of_text("")),
+                     WEIR_UNIMPLEMENTED);
+    assert_string_equal(caller.text, "no method /test.Test/Nothing here");
 }
 
 static void a_request_over_the_limit_is_resource_exhausted(void **state)
@@ -416,9 +315,10 @@ static void a_request_over_the_limit_is_resource_exhausted(void **state)
     struct fixture *fixture = *state;
     char *large = memory_zalloc(MESSAGE_MAX + 2);
     memset(large, 'x', MESSAGE_MAX + 1);
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, large), WEIR_RESOURCE_EXHAUSTED);
-    assert_string_equal(waiter.text, "a message of 65537 bytes is over the limit of 65536");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text(large)),
+                     WEIR_RESOURCE_EXHAUSTED);
+    assert_string_equal(caller.text, "a message of 65537 bytes is over the limit of 65536");
     assert_int_equal(atomic_load(&fixture->begun), 0);
     free(large);
 }
@@ -428,13 +328,9 @@ static void metadata_over_the_limit_is_resource_exhausted(void **state)
     struct fixture *fixture = *state;
     char *large = memory_zalloc(16384);
     memset(large, 'k', 16383);
-    struct waiter waiter = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    waiter.outgoing.method = &unary;
-    waiter.outgoing.message_id = large;
-    waiter.outgoing.done = on_done;
-    context_init(&waiter.outgoing.context, NULL, weir_deadline_in_ms(PATIENCE_MS));
-    rpc_client_call(fixture->client, &waiter.outgoing);
-    assert_int_equal(end(&waiter), WEIR_RESOURCE_EXHAUSTED);
+    struct caller caller;
+    caller_start_with_key(&caller, fixture->client, &unary, large);
+    assert_int_equal(caller_end(&caller), WEIR_RESOURCE_EXHAUSTED);
     assert_int_equal(atomic_load(&fixture->begun), 0);
     free(large);
 }
@@ -442,31 +338,31 @@ static void metadata_over_the_limit_is_resource_exhausted(void **state)
 static void metadata_of_the_call_arrives(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, "trace"), WEIR_OK);
-    assert_memory_equal(waiter.reply, "00-4bf92f3577b34da6a3ce929d0e0e4736-", 36);
-    assert_int_equal(call(&waiter, fixture->client, &unary, "key"), WEIR_OK);
-    assert_string_equal(waiter.reply, "key-1");
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("trace")), WEIR_OK);
+    assert_memory_equal(caller.reply, "00-4bf92f3577b34da6a3ce929d0e0e4736-", 36);
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("key")), WEIR_OK);
+    assert_string_equal(caller.reply, "key-1");
 }
 
 static void the_deadline_arrives_and_without_one_the_default_counts(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "deadline", 3000);
-    assert_int_equal(end(&waiter), WEIR_OK);
-    assert_string_equal(waiter.reply, "less");
-    start(&waiter, fixture->client, &unary, "deadline", -1);
-    assert_int_equal(end(&waiter), WEIR_OK);
-    assert_string_equal(waiter.reply, "about 5 s");
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("deadline"), 3000);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    assert_string_equal(caller.reply, "less");
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("deadline"), -1);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    assert_string_equal(caller.reply, "about 5 s");
 }
 
 static void a_passed_deadline_is_told_on_both_sides(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "hold", 100);
-    assert_int_equal(end(&waiter), WEIR_DEADLINE_EXCEEDED);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("hold"), 100);
+    assert_int_equal(caller_end(&caller), WEIR_DEADLINE_EXCEEDED);
     await_count(&fixture->over, 1);
     assert_int_equal(atomic_load(&fixture->over_status), WEIR_DEADLINE_EXCEEDED);
 }
@@ -474,11 +370,11 @@ static void a_passed_deadline_is_told_on_both_sides(void **state)
 static void a_cancelled_call_is_told_to_its_handler(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "hold", PATIENCE_MS);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("hold"), CALLER_PATIENCE_MS);
     await_count(&fixture->begun, 1);
-    context_end(&waiter.outgoing.context, WEIR_CANCELLED);
-    assert_int_equal(end(&waiter), WEIR_CANCELLED);
+    context_end(&caller.outgoing.context, WEIR_CANCELLED);
+    assert_int_equal(caller_end(&caller), WEIR_CANCELLED);
     await_count(&fixture->over, 1);
     assert_int_equal(atomic_load(&fixture->over_status), WEIR_CANCELLED);
 }
@@ -486,22 +382,22 @@ static void a_cancelled_call_is_told_to_its_handler(void **state)
 static void a_call_without_time_is_not_sent(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "hello", 0);
-    assert_true(waiter.done);
-    assert_int_equal(end(&waiter), WEIR_DEADLINE_EXCEEDED);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("hello"), 0);
+    assert_true(caller.done);
+    assert_int_equal(caller_end(&caller), WEIR_DEADLINE_EXCEEDED);
     assert_int_equal(atomic_load(&fixture->begun), 0);
 }
 
 static void a_client_that_vanishes_cancels_its_calls(void **state)
 {
     struct fixture *fixture = *state;
-    struct rpc_client *other = new_client(fixture->target);
-    struct waiter waiter;
-    start(&waiter, other, &unary, "hold", PATIENCE_MS);
+    struct rpc_client *other = caller_new_client(rpc_server_port(fixture->server));
+    struct caller caller;
+    caller_start(&caller, other, &unary, weir_bytes_of_text("hold"), CALLER_PATIENCE_MS);
     await_count(&fixture->begun, 1);
     rpc_client_destroy(other);
-    assert_int_equal(end(&waiter), WEIR_CANCELLED);
+    assert_int_equal(caller_end(&caller), WEIR_CANCELLED);
     await_count(&fixture->over, 1);
     await_count(&fixture->gone, 1);
 }
@@ -511,75 +407,71 @@ static void a_client_that_vanishes_cancels_its_calls(void **state)
 static void a_client_stream_is_answered_at_its_end(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &collect, NULL, PATIENCE_MS);
-    send_text(&waiter, "one ");
-    send_text(&waiter, "two ");
-    send_text(&waiter, "three");
-    rpc_client_half_close(&waiter.outgoing);
-    assert_int_equal(end(&waiter), WEIR_OK);
-    assert_string_equal(waiter.reply, "one two three");
+    struct caller caller;
+    caller_start(&caller, fixture->client, &collect, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
+    caller_send(&caller, "one ");
+    caller_send(&caller, "two ");
+    caller_send(&caller, "three");
+    rpc_client_half_close(&caller.outgoing);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    assert_string_equal(caller.reply, "one two three");
 }
 
 static void a_server_stream_gives_every_message(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &count, "100", PATIENCE_MS);
-    while (!waiter.done) {
-        rpc_client_read(&waiter.outgoing);
-        await(&waiter, &waiter.got);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &count, weir_bytes_of_text("100"), CALLER_PATIENCE_MS);
+    while (!caller.done) {
+        caller_read(&caller);
     }
-    assert_int_equal(end(&waiter), WEIR_OK);
-    assert_int_equal(waiter.received, 100);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    assert_int_equal(caller.received, 100);
 }
 
 static void a_slow_reader_holds_the_sender_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &count, "4000", PATIENCE_MS);
-    rpc_client_read(&waiter.outgoing);
-    await(&waiter, &waiter.got);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &count, weir_bytes_of_text("4000"), CALLER_PATIENCE_MS);
+    caller_read(&caller);
     usleep(200000); /* it has time to send all it may */
     int taken = atomic_load(&fixture->taken);
     assert_in_range(taken, 1, 1500);
-    while (!waiter.done) {
-        rpc_client_read(&waiter.outgoing);
-        await(&waiter, &waiter.got);
+    while (!caller.done) {
+        caller_read(&caller);
     }
-    assert_int_equal(end(&waiter), WEIR_OK);
-    assert_int_equal(waiter.received, 4000);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    assert_int_equal(caller.received, 4000);
 }
 
 static void both_sides_talk_until_one_ends_it(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &chat, NULL, PATIENCE_MS);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
     for (int i = 0; i < 20; i++) {
-        send_text(&waiter, "ping");
-        rpc_client_read(&waiter.outgoing);
-        await(&waiter, &waiter.got);
-        assert_string_equal(waiter.reply, "ping");
+        caller_send(&caller, "ping");
+        caller_read(&caller);
+        assert_string_equal(caller.reply, "ping");
     }
-    send_text(&waiter, "end");
-    rpc_client_read(&waiter.outgoing);
-    assert_int_equal(end(&waiter), WEIR_ABORTED);
-    assert_string_equal(waiter.text, "as you said");
+    caller_send(&caller, "end");
+    rpc_client_read(&caller.outgoing);
+    assert_int_equal(caller_end(&caller), WEIR_ABORTED);
+    assert_string_equal(caller.text, "as you said");
 }
 
 static void what_is_asked_of_a_stream_that_is_done_does_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &chat, NULL, PATIENCE_MS);
-    rpc_client_half_close(&waiter.outgoing);
-    rpc_client_read(&waiter.outgoing);
-    assert_int_equal(end(&waiter), WEIR_OK);
-    rpc_client_read(&waiter.outgoing);
-    rpc_client_send(&waiter.outgoing, weir_bytes_of_text("late"));
-    rpc_client_half_close(&waiter.outgoing);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
+    rpc_client_half_close(&caller.outgoing);
+    rpc_client_read(&caller.outgoing);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
+    rpc_client_read(&caller.outgoing);
+    rpc_client_send(&caller.outgoing, weir_bytes_of_text("late"));
+    rpc_client_half_close(&caller.outgoing);
 }
 
 static void a_message_over_the_limit_ends_the_stream(void **state)
@@ -587,12 +479,12 @@ static void a_message_over_the_limit_ends_the_stream(void **state)
     struct fixture *fixture = *state;
     char *large = memory_zalloc(MESSAGE_MAX + 2);
     memset(large, 'x', MESSAGE_MAX + 1);
-    struct waiter waiter;
-    start(&waiter, fixture->client, &chat, NULL, PATIENCE_MS);
-    send_text(&waiter, large);
-    rpc_client_read(&waiter.outgoing);
-    assert_int_equal(end(&waiter), WEIR_RESOURCE_EXHAUSTED);
-    assert_string_equal(waiter.text, "a message of 65537 bytes is over the limit of 65536");
+    struct caller caller;
+    caller_start(&caller, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
+    caller_send(&caller, large);
+    rpc_client_read(&caller.outgoing);
+    assert_int_equal(caller_end(&caller), WEIR_RESOURCE_EXHAUSTED);
+    assert_string_equal(caller.text, "a message of 65537 bytes is over the limit of 65536");
     assert_int_equal(atomic_load(&fixture->taken), 0);
     free(large);
 }
@@ -600,12 +492,12 @@ static void a_message_over_the_limit_ends_the_stream(void **state)
 static void a_stream_is_told_that_the_server_drains(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &chat, NULL, PATIENCE_MS);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
     await_count(&fixture->begun, 1);
     rpc_server_draining(fixture->server, 1000);
-    assert_int_equal(end(&waiter), WEIR_UNAVAILABLE);
-    assert_string_equal(waiter.text, "draining");
+    assert_int_equal(caller_end(&caller), WEIR_UNAVAILABLE);
+    assert_string_equal(caller.text, "draining");
     assert_int_equal(atomic_load(&fixture->draining), 1);
 }
 
@@ -626,16 +518,16 @@ static void a_taken_port_is_an_error_that_names_it(void **state)
 static void a_cut_tells_every_handler_and_its_answer_still_arrives(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "hold", PATIENCE_MS);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("hold"), CALLER_PATIENCE_MS);
     await_count(&fixture->begun, 1);
     rpc_server_quiesce(fixture->server);
     rpc_server_close(fixture->server);
     rpc_server_cancel(fixture->server);
-    assert_int_equal(end(&waiter), WEIR_CANCELLED);
-    assert_string_equal(waiter.text, "told to stop");
+    assert_int_equal(caller_end(&caller), WEIR_CANCELLED);
+    assert_string_equal(caller.text, "told to stop");
     struct weir_context context;
-    context_init(&context, NULL, weir_deadline_in_ms(PATIENCE_MS));
+    context_init(&context, NULL, weir_deadline_in_ms(CALLER_PATIENCE_MS));
     assert_true(rpc_server_wait(fixture->server, &context));
     context_clean_up(&context);
 }
@@ -643,16 +535,16 @@ static void a_cut_tells_every_handler_and_its_answer_still_arrives(void **state)
 static void a_restarted_server_is_reached_again_soon(void **state)
 {
     struct fixture *fixture = *state;
-    struct waiter waiter;
-    assert_int_equal(call(&waiter, fixture->client, &unary, "before"), WEIR_OK);
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, fixture->client, &unary, weir_bytes_of_text("before")), WEIR_OK);
     rpc_server_destroy(fixture->server);
-    start(&waiter, fixture->client, &unary, "after", PATIENCE_MS);
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("after"), CALLER_PATIENCE_MS);
     usleep(300000); /* it finds nobody a few times */
     struct weir_error err = {0};
     fixture->server = new_server(fixture, fixture->target);
     assert_int_equal(rpc_server_start(fixture->server, &err), WEIR_OK);
     int64_t up = weir_now_ns();
-    assert_int_equal(end(&waiter), WEIR_OK);
+    assert_int_equal(caller_end(&caller), WEIR_OK);
     int64_t took_ms = (weir_now_ns() - up) / WEIR_NS_PER_MS;
     assert_in_range(took_ms, 0, 600);
 }
@@ -662,12 +554,12 @@ static void without_a_server_the_deadline_says_what_is_missing(void **state)
     struct fixture *fixture = *state;
     rpc_server_destroy(fixture->server);
     fixture->server = NULL;
-    struct waiter waiter;
-    start(&waiter, fixture->client, &unary, "anybody?", 150);
-    assert_int_equal(end(&waiter), WEIR_DEADLINE_EXCEEDED);
+    struct caller caller;
+    caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("anybody?"), 150);
+    assert_int_equal(caller_end(&caller), WEIR_DEADLINE_EXCEEDED);
     char wanted[128];
     snprintf(wanted, sizeof wanted, "no connection to %s within the deadline", fixture->target);
-    assert_string_equal(waiter.text, wanted);
+    assert_string_equal(caller.text, wanted);
 }
 
 /* ---- A stop under load ---- */
@@ -681,28 +573,30 @@ struct load {
 static void *keep_calling(void *arg)
 {
     struct load *load = arg;
-    struct waiter *waiters = memory_zalloc(64 * sizeof *waiters);
+    struct caller *callers = memory_zalloc(64 * sizeof *callers);
     for (int i = 0; i < 64; i++)
-        start(&waiters[i], load->fixture->client, &unary, "load", PATIENCE_MS);
+        caller_start(&callers[i], load->fixture->client, &unary, weir_bytes_of_text("load"),
+                     CALLER_PATIENCE_MS);
     for (int i = 0;; i = (i + 1) % 64) {
-        load->statuses[end(&waiters[i])]++;
-        waiters[i].outgoing.method = NULL;
+        load->statuses[caller_end(&callers[i])]++;
+        callers[i].outgoing.method = NULL;
         if (atomic_load(&load->stop)) {
             for (int j = 0; j < 64; j++)
-                if (waiters[j].outgoing.method)
-                    load->statuses[end(&waiters[j])]++;
+                if (callers[j].outgoing.method)
+                    load->statuses[caller_end(&callers[j])]++;
             break;
         }
-        start(&waiters[i], load->fixture->client, &unary, "load", PATIENCE_MS);
+        caller_start(&callers[i], load->fixture->client, &unary, weir_bytes_of_text("load"),
+                     CALLER_PATIENCE_MS);
     }
-    free(waiters);
+    free(callers);
     return NULL;
 }
 
 static void stop_gently(struct rpc_server *server)
 {
     struct weir_context context;
-    context_init(&context, NULL, weir_deadline_in_ms(PATIENCE_MS));
+    context_init(&context, NULL, weir_deadline_in_ms(CALLER_PATIENCE_MS));
     rpc_server_quiesce(server);
     rpc_server_settle(server, &context);
     rpc_server_close(server);

@@ -148,6 +148,7 @@ static void part_ended(struct rpc *rpc)
 
 static void reset(struct rpc *rpc)
 {
+    pthread_mutex_lock(&rpc->lock); /* somebody may be late for the rpc that was here before */
     rpc->user = NULL;
     atomic_store(&rpc->parts, 1);
     atomic_store(&rpc->close_asked, false);
@@ -163,6 +164,7 @@ static void reset(struct rpc *rpc)
     rpc->message = NULL;
     rpc->request = grpc_empty_slice();
     rpc->request_bytes = (struct weir_bytes){0};
+    pthread_mutex_unlock(&rpc->lock);
 }
 
 static void watch_close(struct rpc *rpc)
@@ -175,9 +177,12 @@ static void watch_close(struct rpc *rpc)
     core_start(rpc->call, &op, 1, &rpc->closed);
 }
 
+/* grpc-timeout is rounded up to three digits, so at its deadline the client may cancel before it is ours. */
 static void set_deadline(struct rpc *rpc)
 {
-    rpc->deadline_ns = core_time_to_ns(rpc->deadline);
+    rpc->deadline_ns = rpc->late_ns = core_time_to_ns(rpc->deadline);
+    if (rpc->deadline_ns != WEIR_NEVER)
+        rpc->late_ns -= (rpc->deadline_ns - weir_now_ns()) / 100 + 5 * WEIR_NS_PER_MS;
     int64_t timeout_ms = rpc->worker->server->options.timeout_ms;
     if (rpc->deadline_ns != WEIR_NEVER || is_stream(rpc) || timeout_ms <= 0)
         return;
@@ -285,8 +290,7 @@ static void closed(struct event *event, bool ok)
     (void)ok;
     struct rpc *rpc = CONTAINER_OF(event, struct rpc, closed);
     if (rpc->close_cancelled) {
-        bool late = rpc->deadline_ns != WEIR_NEVER && weir_now_ns() + WEIR_NS_PER_MS >= rpc->deadline_ns;
-        rpc_time_is_over(rpc, late ? WEIR_DEADLINE_EXCEEDED : WEIR_CANCELLED);
+        rpc_time_is_over(rpc, weir_now_ns() >= rpc->late_ns ? WEIR_DEADLINE_EXCEEDED : WEIR_CANCELLED);
     }
     part_ended(rpc);
 }
@@ -390,10 +394,10 @@ static void sent(struct event *event, bool ok)
     part_ended(rpc);
 }
 
-enum weir_status rpc_send(struct rpc *rpc, struct weir_bytes message)
+enum weir_status rpc_send(struct rpc *rpc, const void *user, struct weir_bytes message)
 {
     pthread_mutex_lock(&rpc->lock);
-    enum weir_status status = rpc->over;
+    enum weir_status status = rpc->user != user || rpc->answered ? WEIR_CANCELLED : rpc->over;
     if (status == WEIR_OK && rpc->unsent > 0 && rpc->unsent + message.size > UNSENT_MAX)
         status = WEIR_RESOURCE_EXHAUSTED;
     if (status == WEIR_OK) {
@@ -414,10 +418,10 @@ enum weir_status rpc_send(struct rpc *rpc, struct weir_bytes message)
     return status;
 }
 
-void rpc_read(struct rpc *rpc)
+void rpc_read(struct rpc *rpc, const void *user)
 {
     pthread_mutex_lock(&rpc->lock);
-    bool may = !rpc->reading && !rpc->answered;
+    bool may = rpc->user == user && !rpc->reading && !rpc->answered;
     if (may) {
         rpc->reading = true;
         atomic_fetch_add(&rpc->parts, 1);
@@ -508,7 +512,9 @@ void *rpc_server_user(const struct rpc *rpc)
 
 void rpc_set_user(struct rpc *rpc, void *user)
 {
+    pthread_mutex_lock(&rpc->lock);
     rpc->user = user;
+    pthread_mutex_unlock(&rpc->lock);
 }
 
 void *rpc_user(const struct rpc *rpc)

@@ -92,6 +92,7 @@ struct rpc {
     grpc_slice request;
     struct weir_bytes request_bytes;
     int64_t deadline_ns;
+    int64_t late_ns; /* from here on a cancel means the deadline */
 
     struct event arrived, closed, finished, sent, received;
     atomic_int parts;
