@@ -169,14 +169,6 @@ static size_t count_real_oneofs(const MessageProto *proto)
     return proto->n_oneof_decl - made;
 }
 
-static const struct range *read_reserved(struct weir_arena *arena, const MessageProto *proto)
-{
-    struct range *ranges = array(arena, proto->n_reserved_range, sizeof *ranges);
-    for (size_t i = 0; i < proto->n_reserved_range; i++)
-        ranges[i] = (struct range){proto->reserved_range[i]->start, proto->reserved_range[i]->end};
-    return ranges;
-}
-
 static void read_message(struct file *file, const MessageProto *proto, const char *scope, struct place place)
 {
     struct weir_arena *arena = file->model->arena;
@@ -197,10 +189,6 @@ static void read_message(struct file *file, const MessageProto *proto, const cha
         .oneof_count = count_real_oneofs(proto),
         .map_entry = proto->options && proto->options->has_map_entry && proto->options->map_entry,
         .topic = options_topic(arena, (const ProtobufCMessage *)proto->options, place),
-        .reserved = read_reserved(arena, proto),
-        .reserved_count = proto->n_reserved_range,
-        .reserved_names = proto->reserved_name,
-        .reserved_name_count = proto->n_reserved_name,
         .place = place,
     };
     for (size_t i = 0; i < proto->n_nested_type; i++)

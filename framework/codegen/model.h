@@ -66,10 +66,6 @@ struct topic {
     struct place place;
 };
 
-struct range {
-    int32_t first, end; /* end is not in it */
-};
-
 struct message {
     const struct file *file;
     const char *name;
@@ -81,10 +77,6 @@ struct message {
     size_t oneof_count; /* real ones */
     bool map_entry;
     const struct topic *topic; /* NULL: none */
-    const struct range *reserved;
-    size_t reserved_count;
-    char *const *reserved_names;
-    size_t reserved_name_count;
     struct place place;
 };
 
