@@ -44,12 +44,21 @@ static bool is_null(const yaml_node_t *node)
     return strcmp(text, "") == 0 || strcmp(text, "~") == 0 || strcmp(text, "null") == 0;
 }
 
-/* A name must be plain text; NULL after a problem. */
+static bool is_name(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE || node->data.scalar.length == 0)
+        return false;
+    for (size_t i = 0; i < node->data.scalar.length; i++)
+        if (node->data.scalar.value[i] <= ' ' || node->data.scalar.value[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* NULL after a problem. */
 static const char *name_of(struct reading *reading, const yaml_node_t *node, const char *what)
 {
     struct config *config = reading->config;
-    if (node->type == YAML_SCALAR_NODE && text_of(node)[0] &&
-        strlen(text_of(node)) == node->data.scalar.length)
+    if (is_name(node))
         return weir_arena_strdup(config->arena, text_of(node));
     config_add_problem(config, "%s:%zu: expected a %s's name, found %s", config->file, line_of(node), what,
                        node->type == YAML_SCALAR_NODE ? config_quoted(config, text_of(node)) : kind_of(node));

@@ -306,6 +306,8 @@ static void each_mistake_is_told_with_its_place(void **state)
         {{.file = "rest\n"}, "t.yaml:1: expected sections (SECTION: {KEY: VALUE}), found a plain value\n"},
         {{.file = "[a]: {}\n"}, "t.yaml:1: expected a section's name, found a list\n"},
         {{.file = "rest:\n  ? {a: b}\n  : c\n"}, "t.yaml:2: expected a key's name, found a mapping\n"},
+        {{.file = "rest: {\"a\\nb\": 1}\n"}, "t.yaml:1: expected a key's name, found \"a\\nb\"\n"},
+        {{.file = "a b: {}\n"}, "t.yaml:1: expected a section's name, found \"a b\"\n"},
         {{.file = "rest: {}\n---\nrest: {}\n"}, "t.yaml:3: a second document; one file is one document\n"},
 
         /* Syntax. */
@@ -569,6 +571,34 @@ static void printed_configuration_leaves_out_shared_keys_that_are_not_set(void *
                                                   "  drain_max_ms: 5  # command line\n");
 }
 
+/* A file that somebody damaged: each run changes a few bytes of a good one, always the same ones. */
+static void damaged_files_give_whole_lines_and_nothing_worse(void **state)
+{
+    (void)state;
+    static const char good[] = "rest: {listen: \"[::1]:80\", threads: 4, level: info}\n"
+                               "db:\n  url: &a 'x'\n  other: *a\n  more: |\n    text\n"
+                               "list: [1, {a: b}, \"\\x41\\u00e9\"]\n# end\n";
+    static const char odd[] = "\n :{}[]*&!|>'\"%@`,?-#\t\\\xff\x01\x80z";
+    uint32_t random = 1;
+    for (int run = 0; run < 2000; run++) {
+        char text[sizeof good];
+        memcpy(text, good, sizeof good);
+        for (int i = 0; i <= run % 4; i++) {
+            random = random * 1664525 + 1013904223;
+            text[(random >> 8) % (sizeof good - 1)] = odd[random % (sizeof odd - 1)];
+        }
+        void *mine;
+        assert_int_equal(set_up(&mine), 0);
+        struct fixture *f = mine;
+        write_file("t.yaml", text, sizeof good - 1);
+        const char *problems = problems_of(f, &(struct given){0});
+        assert_true(!*problems || problems[strlen(problems) - 1] == '\n');
+        for (const char *line = problems; *line; line = strchr(line, '\n') + 1)
+            assert_true(strncmp(line, "t.yaml:", 7) == 0 && line[7] >= '1' && line[7] <= '9');
+        assert_int_equal(tear_down(&mine), 0);
+    }
+}
+
 static void somebody_elses_problems_are_listed_too(void **state)
 {
     struct fixture *f = *state;
@@ -603,6 +633,7 @@ int main(void)
         TEST(help_lists_every_key_with_type_range_and_default),
         TEST(help_lists_a_table_that_sections_share_once),
         TEST(printed_configuration_leaves_out_shared_keys_that_are_not_set),
+        cmocka_unit_test(damaged_files_give_whole_lines_and_nothing_worse),
         TEST(somebody_elses_problems_are_listed_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
