@@ -55,7 +55,8 @@ static void a_time_that_is_none_is_refused(void **state)
     assert_does_not_print("All", "8202 0b 08 80ffffffffffffff7f", "at: truncated: longer than what holds it");
     assert_does_not_print("All", "8202 06 10 8094ebdc03",
                           "at: a time with nanos that are not within a second");
-    assert_does_not_print("All", "8202 07 08 8083d1ffaf07", "at: a time that is not within the years 1 to 9999");
+    assert_does_not_print("All", "8202 07 08 8083d1ffaf07",
+                          "at: a time that is not within the years 1 to 9999");
 }
 
 static void durations_have_up_to_nine_digits_and_a_sign(void **state)
