@@ -145,10 +145,11 @@ static bool is_default(const struct weir_field *field, const struct json_out_mem
         return member->content.size == 0;
     case WEIR_TYPE_MESSAGE:
         return false;
+    case WEIR_TYPE_ENUM:
+        return (uint32_t)member->raw == 0 || field->enumeration->is_null_value;
     case WEIR_TYPE_UINT32:
     case WEIR_TYPE_INT32:
     case WEIR_TYPE_SINT32:
-    case WEIR_TYPE_ENUM:
         return (uint32_t)member->raw == 0;
     default:
         return member->raw == 0;
@@ -189,6 +190,17 @@ static enum weir_status write_packed(struct json_out *out, const struct weir_fie
         write_number(out, field, value.raw);
     }
     return out->out->size - out->begin <= out->budget.limits.memory ? WEIR_OK : json_out_exhausted(out);
+}
+
+/* A run of packed values may be empty. */
+static bool has_elements(const struct json_out *out, const struct weir_field *field, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++) {
+        struct json_out_member member = json_out_member(out, i);
+        if (member.wire_type == wire_type_of(field->type) || member.content.size > 0)
+            return true;
+    }
+    return false;
 }
 
 static enum weir_status write_array(struct json_out *out, const struct weir_field *field, size_t first_member,
@@ -387,7 +399,9 @@ static enum weir_status write_field(struct json_out *out, const struct weir_fiel
     const struct path *outer = out->path;
     out->path = &step;
     enum weir_status status;
-    if (field->repeated) {
+    if (field->repeated && !out->options->with_defaults && !has_elements(out, field, first_member, count)) {
+        status = WEIR_OK;
+    } else if (field->repeated) {
         write_name(out, field, first);
         status = field->map ? write_map(out, field, first_member, count, level)
                             : write_array(out, field, first_member, count, level);
