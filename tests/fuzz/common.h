@@ -23,10 +23,10 @@ struct fuzz_input {
 bool fuzz_input(const uint8_t *data, size_t size, struct fuzz_input *ret_input);
 
 /* Ends the program with a message. */
-#define FUZZ_MUST(condition, ...)                                                                                      \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            fuzz_fail(__VA_ARGS__);                                                                                    \
+#define FUZZ_MUST(condition, ...)                                                                            \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            fuzz_fail(__VA_ARGS__);                                                                          \
     } while (0)
 void fuzz_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 

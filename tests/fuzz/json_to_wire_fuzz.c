@@ -1,5 +1,5 @@
-/* JSON that is accepted gives bytes that pass the check under the same limits, can be unpacked, and print as JSON that
- * gives itself again. */
+/* JSON that is accepted gives bytes that pass the check under the same limits, can be unpacked, and print as
+ * JSON that gives itself again. */
 #include "common.h"
 
 #include "codec/wire_check.h"
@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_MUST(status == WEIR_OK, "own JSON is refused: %s", err.text);
         status = weir_wire_to_json(input.message, weir_buffer_bytes(&wire), &input.options, &again, &err);
         FUZZ_MUST(status == WEIR_OK && weir_bytes_equal(weir_buffer_bytes(&json), weir_buffer_bytes(&again)),
-                  "%s\nprints differently the second time:\n%s", weir_buffer_text(&json), weir_buffer_text(&again));
+                  "%s\nprints differently the second time:\n%s", weir_buffer_text(&json),
+                  weir_buffer_text(&again));
     } else {
         FUZZ_MUST(err.text[0] && wire.size == 0, "refused without a word, or with bytes left");
     }

@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_MUST(status == WEIR_OK, "own JSON is refused: %s\n%s", err.text, weir_buffer_text(&json));
         status = weir_wire_to_json(input.message, weir_buffer_bytes(&wire), &input.options, &again, &err);
         FUZZ_MUST(status == WEIR_OK && weir_bytes_equal(weir_buffer_bytes(&json), weir_buffer_bytes(&again)),
-                  "%s\nprints differently the second time:\n%s", weir_buffer_text(&json), weir_buffer_text(&again));
+                  "%s\nprints differently the second time:\n%s", weir_buffer_text(&json),
+                  weir_buffer_text(&again));
     } else {
         FUZZ_MUST(err.text[0] && json.size == 0, "refused without a word, or with text left");
     }

@@ -111,6 +111,82 @@ static int shown_size(struct weir_bytes value)
     return (int)value.size;
 }
 
+/* A parent that is in the bytes already. */
+struct place {
+    size_t length; /* where its length is written */
+    size_t content, size;
+};
+
+/* The last member of this number in the message at [begin, begin + size). */
+static bool find_last(const struct weir_buffer *wire, size_t begin, size_t size, uint32_t number,
+                      struct place *ret_place)
+{
+    if (size == 0)
+        return false;
+    const char *fault;
+    const uint8_t *at = wire->data + begin, *end = at + size;
+    bool found = false;
+    while (at && at < end) {
+        struct wire_member member = {0};
+        const uint8_t *value = wire_read_tag(at, end, &member);
+        at = value ? wire_read_value(value, end, &member, &fault) : NULL;
+        if (!at || member.number != number || member.wire_type != WIRE_BYTES)
+            continue;
+        found = true;
+        ret_place->length = (size_t)(value - wire->data);
+        ret_place->content = (size_t)(member.content.data - wire->data);
+        ret_place->size = member.content.size;
+    }
+    return found;
+}
+
+/* Puts the bytes behind the content of the innermost place, and makes the lengths around it right. */
+static void insert(struct weir_buffer *wire, const struct place *places, size_t count,
+                   struct weir_bytes bytes)
+{
+    size_t at = count > 0 ? places[count - 1].content + places[count - 1].size : wire->size;
+    size_t added = bytes.size;
+    weir_buffer_reserve(wire, bytes.size + 10 * count);
+    memmove(wire->data + at + added, wire->data + at, wire->size - at);
+    memcpy(wire->data + at, bytes.data, bytes.size);
+    wire->size += added;
+    for (size_t i = count; i-- > 0;) {
+        uint8_t length[10];
+        size_t size = wire_put_varint(length, places[i].size + added);
+        size_t before = places[i].content - places[i].length;
+        memmove(wire->data + places[i].length + size, wire->data + places[i].content,
+                wire->size - places[i].content);
+        memcpy(wire->data + places[i].length, length, size);
+        wire->size += size - before;
+        added += size - before;
+    }
+}
+
+/* In the parents that are there already, as deep as they go, because protobuf-c does not merge every message.
+ */
+static void add(struct weir_buffer *wire, const struct target *target, struct weir_bytes value)
+{
+    struct place places[PARENTS_MAX];
+    size_t count = 0, begin = 0, size = wire->size;
+    while (count < target->parent_count &&
+           find_last(wire, begin, size, target->parents[count]->number, &places[count])) {
+        begin = places[count].content;
+        size = places[count].size;
+        count++;
+    }
+    struct weir_buffer wrapped = {0};
+    size_t lengths[PARENTS_MAX];
+    for (size_t i = count; i < target->parent_count; i++) {
+        wire_write_tag(&wrapped, target->parents[i]->number, WIRE_BYTES);
+        lengths[i] = wire_open_length(&wrapped);
+    }
+    weir_buffer_append(&wrapped, value.data, value.size);
+    for (size_t i = target->parent_count; i-- > count;)
+        wire_close_length(&wrapped, lengths[i]);
+    insert(wire, places, count, weir_buffer_bytes(&wrapped));
+    weir_buffer_free(&wrapped);
+}
+
 enum weir_status weir_text_to_wire(const struct weir_message *message, const char *name,
                                    struct weir_bytes value, struct weir_buffer *ret_wire,
                                    struct weir_error *err)
@@ -121,19 +197,17 @@ enum weir_status weir_text_to_wire(const struct weir_message *message, const cha
         return status;
 
     size_t before = ret_wire->size;
-    size_t lengths[PARENTS_MAX];
-    for (size_t i = 0; i < target.parent_count; i++) {
-        wire_write_tag(ret_wire, target.parents[i]->number, WIRE_BYTES);
-        lengths[i] = wire_open_length(ret_wire);
-    }
-    const char *fault = write_value(target.field, value, ret_wire);
+    struct weir_buffer inner = {0};
+    struct weir_buffer *out = target.parent_count > 0 ? &inner : ret_wire;
+    const char *fault = write_value(target.field, value, out);
     if (fault) {
         ret_wire->size = before;
         int shown = shown_size(value);
-        return weir_fail(err, WEIR_INVALID_ARGUMENT, "%s: %.*s%s%s", name, shown, (const char *)value.data,
-                         shown ? " " : "", fault);
+        status = weir_fail(err, WEIR_INVALID_ARGUMENT, "%s: %.*s%s%s", name, shown, (const char *)value.data,
+                           shown ? " " : "", fault);
+    } else if (target.parent_count > 0) {
+        add(ret_wire, &target, weir_buffer_bytes(&inner));
     }
-    for (size_t i = target.parent_count; i-- > 0;)
-        wire_close_length(ret_wire, lengths[i]);
-    return WEIR_OK;
+    weir_buffer_free(&inner);
+    return status;
 }

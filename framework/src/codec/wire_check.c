@@ -154,17 +154,32 @@ static enum weir_status check_nested(struct check *check, struct frame *parent, 
     return check_message(check, &frame);
 }
 
+/* protobuf-c cannot merge messages in which the same oneof is empty in both (its lookup of field 0 fails),
+ * and keeps proto3's `optional` as a oneof of one. So only messages without presence are let through. */
+static bool can_be_merged(const struct weir_message *message)
+{
+    for (size_t i = 0; i < message->field_count; i++) {
+        if (message->fields[i].optional || message->fields[i].required)
+            return false;
+    }
+    return true;
+}
+
 /* The second of a singular message is merged with the first by copying the arrays of both, for as often as it
  * comes: what the message around it has cost up to here is more than that copy. */
-static bool charge_merge(struct check *check, struct frame *frame, size_t index)
+static enum weir_status check_again(struct check *check, struct frame *frame)
 {
-    uint64_t bit = UINT64_C(1) << (index < 63 ? index : 63);
     const struct weir_field *field = frame->path.field;
+    size_t index = (size_t)(field - frame->message->fields);
+    uint64_t bit = UINT64_C(1) << (index < 63 ? index : 63);
     bool again = frame->seen & bit;
     frame->seen |= bit;
-    if (!again || field->repeated || field->type != WEIR_TYPE_MESSAGE)
-        return true;
-    return budget_memory(&check->budget, check->budget.memory - frame->memory);
+    if (!again || field->repeated || field->type != WEIR_TYPE_MESSAGE || field->oneof >= 0)
+        return WEIR_OK;
+    if (!can_be_merged(field->message) && (index < 63 || index_of(frame) > 0))
+        return invalid(check, frame, "given twice, and cannot be merged");
+    return budget_memory(&check->budget, check->budget.memory - frame->memory) ? WEIR_OK
+                                                                               : exhausted(check, frame);
 }
 
 static enum weir_status check_content(struct check *check, struct frame *frame, struct weir_bytes content)
@@ -207,8 +222,9 @@ static enum weir_status check_member(struct check *check, struct frame *frame,
                   (int)expected);
         return invalid(check, frame, text.text);
     }
-    if (!charge_merge(check, frame, (size_t)(field - frame->message->fields)))
-        return exhausted(check, frame);
+    enum weir_status status = check_again(check, frame);
+    if (status != WEIR_OK)
+        return status;
     bool element = field->repeated && member->wire_type == expected;
     if (element && !budget_memory(budget, 16))
         return exhausted(check, frame);

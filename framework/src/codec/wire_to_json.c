@@ -193,7 +193,8 @@ static enum weir_status write_packed(struct json_out *out, const struct weir_fie
 }
 
 /* A run of packed values may be empty. */
-static bool has_elements(const struct json_out *out, const struct weir_field *field, size_t first, size_t count)
+static bool has_elements(const struct json_out *out, const struct weir_field *field, size_t first,
+                         size_t count)
 {
     for (size_t i = first; i < first + count; i++) {
         struct json_out_member member = json_out_member(out, i);

@@ -63,6 +63,31 @@ static void repeated_scalars_and_inner_fields_add_up(void **state)
                "\"states\":[\"STATE_CLOSED\"]}");
 }
 
+static void inner_fields_go_into_the_parent_that_is_there(void **state)
+{
+    (void)state;
+    char sku[200];
+    memset(sku, 'x', 199);
+    sku[199] = 0;
+    add("chosen.quantity", "5");
+    add("item.quantity", "3");
+    add("text", "a");
+    add("item.sku", sku);
+    add("chosen.sku", "y");
+    struct weir_error err = {0};
+    struct weir_buffer expected = from_hex("e20105 1005 0a0179 8a01cc01 1003 0ac701");
+    weir_buffer_append(&expected, sku, 199);
+    weir_buffer_append(&expected,
+                       "r\x01"
+                       "a",
+                       3);
+    assert_int_equal(wire.size, expected.size);
+    assert_memory_equal(wire.data, expected.data, wire.size);
+    assert_int_equal(weir_wire_check(message_named("All"), weir_buffer_bytes(&wire), NULL, &err), WEIR_OK);
+    weir_buffer_free(&expected);
+    weir_buffer_free(&wire);
+}
+
 static void well_known_texts_and_wrappers_too(void **state)
 {
     (void)state;
@@ -99,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_scalar_can_be_given_as_text),
         cmocka_unit_test(repeated_scalars_and_inner_fields_add_up),
+        cmocka_unit_test(inner_fields_go_into_the_parent_that_is_there),
         cmocka_unit_test(well_known_texts_and_wrappers_too),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };

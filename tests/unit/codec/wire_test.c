@@ -79,6 +79,16 @@ static void limits_are_kept(void **state)
                  WEIR_RESOURCE_EXHAUSTED, "sku: more than 100 bytes when unpacked");
 }
 
+static void a_message_that_protobuf_c_cannot_merge_is_refused(void **state)
+{
+    (void)state;
+    /* A Value with none of its oneof set, twice; parsed one by one they are fine. */
+    assert_bad("aa0200 aa0200", "value: given twice, and cannot be merged");
+    assert_check("All", NULL, "9a0300 9a0300", WEIR_OK, "");
+    assert_check("All", NULL, "8a010100", WEIR_INVALID_ARGUMENT, "item: a bad tag");
+    assert_check("All", NULL, "8a0103 0a0161 8a0102 1007", WEIR_OK, "");
+}
+
 static void a_message_given_ten_thousand_times_is_too_much_to_merge(void **state)
 {
     (void)state;
@@ -192,6 +202,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_cut_or_too_long_are_refused),
         cmocka_unit_test(a_wrong_wire_type_is_refused),
         cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(a_message_that_protobuf_c_cannot_merge_is_refused),
         cmocka_unit_test(a_message_given_ten_thousand_times_is_too_much_to_merge),
         cmocka_unit_test(deep_nesting_is_refused_without_recursing_into_it),
         cmocka_unit_test(required_fields_of_proto2_must_be_there),
