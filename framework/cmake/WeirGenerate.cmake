@@ -17,10 +17,9 @@ if(NOT WEIR_PROTOBUF_C_PROTO_DIR STREQUAL WEIR_PROTOBUF_PROTO_DIR)
     list(APPEND WEIR_SYSTEM_PROTO_OPTIONS -I${WEIR_PROTOBUF_C_PROTO_DIR})
 endif()
 
-# weir's own contracts: in its sources, or beside its installed package.
-get_filename_component(WEIR_PROTO_DIR ${CMAKE_CURRENT_LIST_DIR}/../../proto ABSOLUTE)
-if(NOT EXISTS ${WEIR_PROTO_DIR}/weir/options.proto)
-    get_filename_component(WEIR_PROTO_DIR ${CMAKE_CURRENT_LIST_DIR}/../../../share/weir/proto ABSOLUTE)
+# weir's own contracts: the package says where they are installed; here they are in the sources.
+if(NOT WEIR_PROTO_DIR)
+    get_filename_component(WEIR_PROTO_DIR ${CMAKE_CURRENT_LIST_DIR}/../../proto ABSOLUTE)
 endif()
 
 function(weir_generate target)
