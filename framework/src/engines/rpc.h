@@ -62,8 +62,8 @@ int rpc_server_port(const struct rpc_server *server); /* 0 for a unix socket */
 
 /* A stop without loss, step by step. quiesce: takes no connection more, and tells clients to send new calls
  * elsewhere; what they had sent before they read that is still served. settle: blocks until they have read
- * it. close: refuses new calls. wait: until every rpc is gone and every connection closed, or the context is
- * over; true when so. */
+ * it. close: refuses new calls. wait: until every rpc is gone, and connections had a moment to close; or
+ * until the context is over, and then false when an rpc is left. */
 void rpc_server_quiesce(struct rpc_server *server);
 void rpc_server_settle(struct rpc_server *server, struct weir_context *context);
 void rpc_server_close(struct rpc_server *server);
@@ -92,8 +92,8 @@ void rpc_metadata_at(const struct rpc *rpc, size_t index, struct weir_bytes *ret
 /* Answers. `reply` is sent with OK only, and only by unary and client streams; NULL for the others. What
  * rpc_send() took is sent before. Copies. */
 void rpc_finish(struct rpc *rpc, enum weir_status status, const char *text, const struct weir_bytes *reply);
-/* Streams. Whose user is not (any more) what rpc_set_user() was given: nothing, so that who is too late for his own rpc
- * does not meet the next one in its place. Asks for the next message, once. */
+/* Streams. Whose user is not (any more) what rpc_set_user() was given: nothing, so that who is too late for
+ * his own rpc does not meet the next one in its place. Asks for the next message, once. */
 void rpc_read(struct rpc *rpc, const void *user);
 /* Streams. As weir_stream_send(); not two at once for one rpc. Copies. */
 enum weir_status rpc_send(struct rpc *rpc, const void *user, struct weir_bytes message);

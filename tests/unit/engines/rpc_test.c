@@ -564,6 +564,36 @@ static void without_a_server_the_deadline_says_what_is_missing(void **state)
 
 /* ---- A stop under load ---- */
 
+static void stop_gently(struct rpc_server *server)
+{
+    struct weir_context context;
+    context_init(&context, NULL, weir_deadline_in_ms(CALLER_PATIENCE_MS));
+    rpc_server_quiesce(server);
+    rpc_server_settle(server, &context);
+    rpc_server_close(server);
+    assert_true(rpc_server_wait(server, &context));
+    context_clean_up(&context);
+}
+
+static void a_peer_that_does_not_answer_does_not_hold_the_stop(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                  .sin_port = htons((uint16_t)rpc_server_port(fixture->server))};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    /* RFC 9113, 3.4: the preface with its empty SETTINGS; then silence. */
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    assert_int_equal(write(fd, preface, sizeof preface - 1), sizeof preface - 1);
+    char answer[64];
+    assert_true(read(fd, answer, sizeof answer) > 0);
+    int64_t began = weir_now_ns();
+    stop_gently(fixture->server);
+    assert_in_range((weir_now_ns() - began) / WEIR_NS_PER_MS, 0, 3000);
+    close(fd);
+}
+
 struct load {
     struct fixture *fixture;
     atomic_bool stop;
@@ -591,17 +621,6 @@ static void *keep_calling(void *arg)
     }
     free(callers);
     return NULL;
-}
-
-static void stop_gently(struct rpc_server *server)
-{
-    struct weir_context context;
-    context_init(&context, NULL, weir_deadline_in_ms(CALLER_PATIENCE_MS));
-    rpc_server_quiesce(server);
-    rpc_server_settle(server, &context);
-    rpc_server_close(server);
-    assert_true(rpc_server_wait(server, &context));
-    context_clean_up(&context);
 }
 
 static void a_stop_under_load_loses_no_call(void **state)
@@ -655,6 +674,7 @@ int main(void)
         TEST(a_cut_tells_every_handler_and_its_answer_still_arrives),
         TEST(a_restarted_server_is_reached_again_soon),
         TEST(without_a_server_the_deadline_says_what_is_missing),
+        TEST(a_peer_that_does_not_answer_does_not_hold_the_stop),
         TEST(a_stop_under_load_loses_no_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,10 @@
 #define SETTLE_MOST_MS 250
 #define STEP_MS 10
 
+/* What a connection gets to close once every rpc is gone: a peer that does not answer the ping behind GOAWAY
+ * would hold it for 20 s. */
+#define LINGER_MS 500
+
 /* ---- Lists ---- */
 
 void link_init(struct link *list)
@@ -132,7 +136,11 @@ struct rpc_server *rpc_server_new(const struct rpc_server_options *options, cons
     for (size_t i = 0; i < method_count; i++)
         server->methods[i].method = methods[i];
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->idle, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->idle, &attributes);
+    pthread_condattr_destroy(&attributes);
 
     server->worker_count = options->threads > 0 ? (size_t)options->threads : 1;
     server->workers = memory_zalloc(server->worker_count * sizeof *server->workers);
@@ -312,36 +320,47 @@ void rpc_server_close(struct rpc_server *server)
     grpc_server_shutdown_and_notify(server->core, server->control, server);
 }
 
-/* Until `deadline`. True when the core has shut down and every rpc is gone. */
-static bool wait_a_moment(struct rpc_server *server, gpr_timespec deadline)
+static gpr_timespec in_ms(int64_t ms)
 {
-    if (!server->shut)
-        server->shut = grpc_completion_queue_next(server->control, deadline, NULL).type == GRPC_OP_COMPLETE;
-    if (!server->shut)
-        return false;
-    gpr_timespec real = gpr_convert_clock_type(deadline, GPR_CLOCK_REALTIME);
-    struct timespec at = {.tv_sec = (time_t)real.tv_sec, .tv_nsec = real.tv_nsec};
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
+}
+
+/* Both wait for a moment. */
+static bool rpcs_are_gone(struct rpc_server *server, gpr_timespec until)
+{
+    struct timespec at = {.tv_sec = (time_t)until.tv_sec, .tv_nsec = until.tv_nsec};
     pthread_mutex_lock(&server->lock);
     int errnum = 0;
     while (server->rpcs > 0 && errnum != ETIMEDOUT)
         errnum = pthread_cond_timedwait(&server->idle, &server->lock, &at);
-    bool idle = server->rpcs == 0;
+    bool gone = server->rpcs == 0;
     pthread_mutex_unlock(&server->lock);
-    return idle;
+    return gone;
+}
+
+static bool core_is_shut(struct rpc_server *server, gpr_timespec until)
+{
+    if (!server->shut)
+        server->shut = grpc_completion_queue_next(server->control, until, NULL).type == GRPC_OP_COMPLETE;
+    return server->shut;
 }
 
 bool rpc_server_wait(struct rpc_server *server, struct weir_context *context)
 {
-    if (!server->started)
-        return true;
-    for (;;) {
+    int64_t gone_ns = 0, linger_ns = LINGER_MS * WEIR_NS_PER_MS;
+    while (server->started && !server->shut) {
         bool last = weir_context_status(context) != WEIR_OK;
-        gpr_timespec moment = gpr_time_from_millis(last ? 0 : STEP_MS, GPR_TIMESPAN);
-        if (wait_a_moment(server, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), moment)))
-            return true;
+        if (gone_ns == 0 && rpcs_are_gone(server, in_ms(last ? 0 : STEP_MS)))
+            gone_ns = weir_now_ns();
+        if (gone_ns != 0 && !core_is_shut(server, in_ms(last ? 0 : STEP_MS)) &&
+            weir_now_ns() - gone_ns > linger_ns) {
+            rpc_server_abort(server); /* connections whose peers do not read, or do not answer */
+            linger_ns = INT64_MAX;
+        }
         if (last)
-            return false;
+            return gone_ns != 0;
     }
+    return true;
 }
 
 void rpc_server_draining(struct rpc_server *server, int64_t left_ms)
@@ -388,8 +407,7 @@ static void shut_down(struct rpc_server *server)
         if (!server->workers[i].has_thread)
             server->workers[i].has_thread =
                 pthread_create(&server->workers[i].thread, NULL, work, &server->workers[i]) == 0;
-    while (!wait_a_moment(server,
-                          gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(1, GPR_TIMESPAN))))
+    while (!core_is_shut(server, in_ms(1000)) || !rpcs_are_gone(server, in_ms(1000)))
         continue;
     grpc_server_destroy(server->core);
     grpc_completion_queue_shutdown(server->control);
