@@ -21,6 +21,7 @@ struct gate {
     _Atomic int64_t arrived, refused; /* while draining */
     int64_t at_drain;                 /* Holds: lock, as all below */
     int64_t completed, cancelled;
+    bool cut;
     pthread_mutex_t lock;
     pthread_cond_t changed;
 };
@@ -57,6 +58,8 @@ static void leave(struct gate *gate, int64_t *outcome)
             return;
 
     pthread_mutex_lock(&gate->lock);
+    if (outcome == &gate->cancelled && !gate->cut)
+        outcome = &gate->completed;
     if (outcome)
         (*outcome)++;
     else
@@ -100,6 +103,13 @@ void gate_close(struct gate *gate)
 {
     gate_drain(gate);
     atomic_fetch_or(&gate->state, CLOSED);
+}
+
+void gate_cut(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->cut = true;
+    pthread_mutex_unlock(&gate->lock);
 }
 
 int64_t gate_in_flight(const struct gate *gate)

@@ -24,6 +24,9 @@ void gate_leave(struct gate *gate, bool cancelled);
 void gate_drain(struct gate *gate);
 /* Refuses from now on. */
 void gate_close(struct gate *gate);
+/* Work that is cancelled from now on was cut by the stop; before that, by who had asked for it: then it
+ * counts as completed. */
+void gate_cut(struct gate *gate);
 int64_t gate_in_flight(const struct gate *gate);
 
 /* Until nothing is in flight, or `context` is over. True when empty. */

@@ -50,8 +50,9 @@ static void the_account_adds_up_over_early_late_refused_and_stuck_work(void **st
     gate_drain(gate);
     assert_int_equal(gate_enter(gate), WEIR_OK); /* on a connection that is open */
     gate_leave(gate, false);
-    gate_leave(gate, true);
     gate_close(gate);
+    gate_cut(gate);
+    gate_leave(gate, true);
     assert_int_equal(gate_enter(gate), WEIR_UNAVAILABLE);
 
     struct weir_work work = {0};
@@ -63,6 +64,22 @@ static void the_account_adds_up_over_early_late_refused_and_stuck_work(void **st
     assert_int_equal(work.stuck, 2);
     gate_leave(gate, false);
     gate_leave(gate, false);
+    gate_destroy(gate);
+}
+
+static void work_that_its_client_cancels_is_not_cut_by_the_stop(void **state)
+{
+    (void)state;
+    struct gate *gate = gate_new(0);
+    gate_enter(gate);
+    gate_drain(gate);
+    gate_leave(gate, true);
+
+    struct weir_work work = {0};
+    gate_account(gate, &work);
+
+    assert_int_equal(work.completed, 1);
+    assert_int_equal(work.cancelled, 0);
     gate_destroy(gate);
 }
 
@@ -126,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_full_gate_refuses_until_somebody_leaves),
         cmocka_unit_test(a_closed_gate_refuses_and_lets_out),
         cmocka_unit_test(the_account_adds_up_over_early_late_refused_and_stuck_work),
+        cmocka_unit_test(work_that_its_client_cancels_is_not_cut_by_the_stop),
         cmocka_unit_test(a_gate_may_be_destroyed_as_soon_as_it_is_empty),
         cmocka_unit_test(waiting_ends_with_its_context),
     };

@@ -573,6 +573,25 @@ static void a_stop_waits_for_the_call_in_flight(void **state)
     assert_int_equal(caller_end(&caller), WEIR_OK);
 }
 
+static void a_client_that_cancels_while_the_server_drains_leaves_the_stop_clean(void **state)
+{
+    struct fixture *f = *state;
+    serve_echo(f, false, NULL, NULL);
+    Echo__WaitRequest request = ECHO__WAIT_REQUEST__INIT;
+    request.block_ms = 60000;
+    struct caller caller;
+    caller_start(&caller, f->out.client, &echo_methods[2], packed(f, &request.base), CALLER_PATIENCE_MS);
+    struct weir_client_stream *stream = echo_chat_open(f->call, &f->out.channel);
+    assert_true(echo_service_wait(&f->echo, &f->echo.waiting, 1));
+    assert_true(echo_service_wait(&f->echo, &f->echo.opened, 1));
+    weir_app_stop(f->running.app, "the test says so");
+    assert_true(echo_service_wait(&f->echo, &f->echo.draining, 1)); /* so it drains */
+    weir_client_stream_finish(stream);
+    context_end(&caller.outgoing.context, WEIR_CANCELLED);
+    assert_int_equal(caller_end(&caller), WEIR_CANCELLED);
+    assert_int_equal(await_exit(&f->running), 0);
+}
+
 static void a_stream_ends_itself_when_the_server_drains(void **state)
 {
     struct fixture *f = *state;
@@ -712,6 +731,7 @@ int main(void)
         TEST(health_knows_the_server_and_its_services),
         TEST(a_watch_is_told_of_the_announcement_and_ended),
         TEST(a_stop_waits_for_the_call_in_flight),
+        TEST(a_client_that_cancels_while_the_server_drains_leaves_the_stop_clean),
         TEST(a_stream_ends_itself_when_the_server_drains),
         TEST(what_does_not_end_in_time_is_cut_and_told),
         TEST(stops_under_load_lose_no_call),

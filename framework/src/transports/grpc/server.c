@@ -238,6 +238,7 @@ static void cut(struct weir_grpc_server *server)
 {
     struct weir_context moment;
     context_init(&moment, NULL, weir_deadline_in_ms(CUT_MIN_MS / 2));
+    gate_cut(server->gate);
     rpc_server_cancel(server->engine);
     gate_wait_empty(server->gate, &moment);
     context_clean_up(&moment);

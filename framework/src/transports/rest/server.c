@@ -85,6 +85,7 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     if (!http_engine_drain(server->engine, context) || !gate_wait_empty(server->gate, context)) {
         atomic_store(&server->cutting, true);
         gate_close(server->gate);
+        gate_cut(server->gate);
         http_engine_cancel(server->engine);
         struct weir_context cut;
         context_init(&cut, NULL, weir_deadline_in_ms(CUT_CALLS_MS));
