@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the scripts share. Sourced; the working directory is the project's.
 
 say() { printf '%s\n' "$*" >&2; }
