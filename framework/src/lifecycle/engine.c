@@ -172,12 +172,14 @@ static void apply(struct engine *engine, const struct engine_event *event)
     }
 }
 
-static void expire(struct engine *engine)
+/* A timer that is due at this very moment waits for the tick: a return at the same time wins over it. */
+static void expire(struct engine *engine, bool tick)
 {
+    int64_t due = tick ? engine->now : engine->now - 1;
     for (uint32_t i = engine->plan->count; i-- > 0 && engine->phase != PHASE_EXITED;) {
         uint32_t index = engine->plan->order[i];
         struct engine_part *part = part_of(engine, index);
-        if (part->timer > engine->now)
+        if (part->timer > due)
             continue;
         part->timer = ENGINE_NEVER;
         if (part->state == PART_STARTING)
@@ -236,7 +238,7 @@ const struct engine_action *engine_handle(struct engine *engine, const struct en
     engine->now = max_ms(engine->now, now);
     apply(engine, event);
     if (engine->phase != PHASE_EXITED)
-        expire(engine);
+        expire(engine, event->kind == EVENT_TICK);
     if (engine->phase != PHASE_IDLE)
         advance(engine);
 

@@ -134,6 +134,7 @@ static void go_on(struct engine *engine, uint32_t index, enum op op)
                 return;
             }
             engine_skip(engine, index, op, OP_FINISH, SKIP_DEADLINE);
+            stop_begin(engine, CAUSE_COMPONENT, index, part->failure); /* no restart over what was left out */
             break;
         }
         engine_outcome(engine, index, op, OUTCOME_CLEAN, SKIP_NONE);
@@ -231,6 +232,8 @@ static void remember_step(struct engine *engine, uint32_t index, const struct en
     struct engine_step *step = &part->steps[event->op];
     if (event->work && event->op != OP_QUIESCE)
         add_work(&part->work, event->work);
+    if (event->op == OP_QUIESCE && !engine->plan->parts[index].has[OP_DRAIN])
+        part->drained = true;
     if (event->op == OP_DRAIN) {
         part->drained = true;
         part->stuck = event->work && event->work->stuck > 0;

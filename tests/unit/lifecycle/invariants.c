@@ -1,0 +1,525 @@
+#include "test.h"
+
+#include "invariants.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#define NEVER INT64_MAX
+
+static int64_t least(int64_t left, int64_t right)
+{
+    return left < right ? left : right;
+}
+
+static int64_t most(int64_t left, int64_t right)
+{
+    return left > right ? left : right;
+}
+
+static void broken(struct invariants *seen, const char *rule, uint32_t part, int64_t now)
+{
+    if (!seen->broken[0])
+        snprintf(seen->broken, sizeof seen->broken, "%s: %s at %lld", rule,
+                 part == PLAN_NONE ? "" : seen->plan->parts[part].name, (long long)now);
+}
+
+#define EXPECT(condition, rule, part)                                                                        \
+    do {                                                                                                     \
+        if (!(condition))                                                                                    \
+            broken(seen, rule ": " #condition, part, now);                                                   \
+    } while (0)
+
+void invariants_init(struct invariants *seen, const struct plan *plan)
+{
+    memset(seen, 0, sizeof *seen);
+    seen->plan = plan;
+    seen->work_end = NEVER;
+    for (uint32_t i = 0; i < plan->count; i++) {
+        struct seen_part *part = &seen->parts[i];
+        part->running = OP_NONE;
+        part->until = part->give_up = part->finish_end = part->start_end = part->destroy_end = part->end =
+            NEVER;
+    }
+}
+
+/* ---- What the rules say of a component ---- */
+
+static bool has_steps(const struct plan_part *plan)
+{
+    return plan->has[OP_QUIESCE] || plan->has[OP_DRAIN] || plan->has[OP_FINISH];
+}
+
+static enum op last_step(const struct plan_part *plan)
+{
+    return plan->has[OP_FINISH] ? OP_FINISH : plan->has[OP_DRAIN] ? OP_DRAIN : OP_QUIESCE;
+}
+
+static bool had_turn(const struct seen_part *part)
+{
+    return part->called[OP_QUIESCE] || part->called[OP_DRAIN] || part->called[OP_FINISH];
+}
+
+static bool serves(const struct seen_part *part)
+{
+    return part->up && !part->restarting && !had_turn(part);
+}
+
+static bool needs_serve(const struct invariants *seen, uint32_t index)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        if (i != index && plan_needs(seen->plan, index, i) && !serves(&seen->parts[i]))
+            return false;
+    return true;
+}
+
+static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now);
+
+/* Its dependencies need not wait for it any more. */
+static bool ended(const struct invariants *seen, uint32_t index, int64_t now)
+{
+    const struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    if (part->running == OP_START)
+        return now >= part->start_end;
+    if (!part->up)
+        return true;
+    if (!has_steps(plan))
+        return turn_may_come(seen, index, now);
+    if (part->returned[last_step(plan)] || now >= part->end)
+        return true;
+    return part->called[OP_FINISH] ? now >= part->finish_end : had_turn(part) && now >= part->give_up;
+}
+
+static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        if (i != index && plan_needs(seen->plan, i, index) && !ended(seen, i, now))
+            return false;
+    return seen->plan->parts[index].announcer || now >= seen->announce_until;
+}
+
+static bool drained(const struct invariants *seen, uint32_t index)
+{
+    const struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    if (part->late_up)
+        return false;
+    if (!part->up)
+        return true;
+    return plan->has[OP_DRAIN] ? part->returned[OP_DRAIN]
+                               : !plan->has[OP_QUIESCE] || part->returned[OP_QUIESCE];
+}
+
+static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now);
+
+static bool may_be_destroyed(const struct invariants *seen, uint32_t index, int64_t now)
+{
+    const struct seen_part *part = &seen->parts[index];
+    if (part->running != OP_NONE || part->stuck || !drained(seen, index) || !ended(seen, index, now))
+        return false;
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        if (i != index && plan_needs(seen->plan, i, index) && !destroyed(seen, i, now))
+            return false;
+    return true;
+}
+
+static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now)
+{
+    return seen->plan->parts[index].has[OP_DESTROY] ? seen->parts[index].returned[OP_DESTROY]
+                                                    : may_be_destroyed(seen, index, now);
+}
+
+/* ---- Events ---- */
+
+static bool too_late(const struct seen_part *part, enum op op, int64_t now)
+{
+    if (op == OP_START)
+        return now > part->start_end;
+    return now > (op == OP_FINISH ? part->finish_end : part->give_up);
+}
+
+static bool lost_something(const struct weir_work *work)
+{
+    return work && (work->cancelled || work->stuck || work->kept || work->undelivered || work->uncommitted);
+}
+
+static void see_return(struct invariants *seen, const struct engine_event *event, int64_t now)
+{
+    struct seen_part *part = &seen->parts[event->part];
+    const struct plan_part *plan = &seen->plan->parts[event->part];
+    bool late = too_late(part, event->op, now);
+    part->running = OP_NONE;
+    part->returned[event->op] = true;
+    part->returned_at[event->op] = now;
+    if (event->op == OP_DESTROY)
+        return;
+    if (event->op == OP_START) {
+        part->late_start = seen->stopping;
+        part->up = event->status == WEIR_OK && !late;
+        part->late_up = event->status == WEIR_OK && late;
+        part->unclean = late && has_steps(plan);
+        seen->may_restart = part->failed && part->up;
+        return;
+    }
+    if (event->op == OP_DRAIN)
+        part->stuck = event->work && event->work->stuck;
+    part->unclean = part->unclean || late || event->status != WEIR_OK ||
+                    (event->op != OP_QUIESCE && lost_something(event->work));
+    if (!seen->stopping && event->op == last_step(plan) && !part->stuck) {
+        part->up = false; /* until its next start */
+        part->unclean = false;
+        memset(part->outcomes, 0, sizeof part->outcomes);
+    }
+}
+
+static void cut_now(struct invariants *seen, uint32_t index, int64_t now)
+{
+    struct seen_part *part = &seen->parts[index];
+    if (!had_turn(part))
+        return;
+    part->until = least(part->until, now);
+    part->give_up = least(least(part->give_up, now + seen->plan->parts[index].reserve), part->end);
+}
+
+static void see_second_signal(struct invariants *seen, int64_t now)
+{
+    int64_t longest = 0;
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        const struct plan_part *plan = &seen->plan->parts[i];
+        bool in_finish = seen->parts[i].running == OP_FINISH;
+        if (!ended(seen, i, now - 1))
+            longest = most(longest, (in_finish ? plan->finish_min : plan->reserve) + plan->tail);
+    }
+    seen->announce_until = least(seen->announce_until, now);
+    seen->work_end = least(seen->work_end, now + longest);
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        struct seen_part *part = &seen->parts[i];
+        if (!ended(seen, i, now - 1)) {
+            part->end = least(part->end, seen->work_end - seen->plan->parts[i].tail);
+            part->start_end = least(part->start_end, part->end);
+            part->finish_end = least(part->finish_end, part->end);
+            if (!part->called[OP_FINISH])
+                cut_now(seen, i, now);
+        }
+        part->destroy_end = least(part->destroy_end, seen->work_end);
+    }
+}
+
+void invariants_event(struct invariants *seen, const struct engine_event *event, int64_t now)
+{
+    seen->event = event->kind;
+    seen->event_part = event->part;
+    seen->may_restart = false;
+    if (event->kind == EVENT_RETURNED) {
+        see_return(seen, event, now);
+    } else if (event->kind == EVENT_FAILED) {
+        struct seen_part *part = &seen->parts[event->part];
+        part->failed = part->failed || part->up || part->running == OP_START;
+        seen->may_restart = serves(part);
+        if (seen->stopping && !part->called[OP_FINISH] && !ended(seen, event->part, now - 1))
+            cut_now(seen, event->part, now);
+    } else if (event->kind == EVENT_SIGNAL) {
+        seen->signals++;
+        seen->third = seen->signals >= 3;
+        if (seen->stopping && seen->signals == 2)
+            see_second_signal(seen, now);
+    }
+}
+
+/* ---- Actions ---- */
+
+static void see_announcement(struct invariants *seen, int64_t now)
+{
+    EXPECT(!seen->stopping, "S10", PLAN_NONE);
+    seen->stopping = true;
+    seen->t0 = now;
+    seen->announce_until = now + (seen->ready ? seen->plan->options.pre_drain_ms : 0);
+    seen->work_end = now + seen->plan->options.deadline_ms - seen->plan->options.report_ms;
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        struct seen_part *part = &seen->parts[i];
+        const struct plan_part *plan = &seen->plan->parts[i];
+        part->end = now + plan->end;
+        part->in_restart = had_turn(part);
+        part->give_up = least(part->give_up, part->end);
+        part->finish_end = least(part->finish_end, part->end);
+        if (part->running == OP_START)
+            part->start_end = least(now + most(plan->reserve, PLAN_CUT_MIN_DEFAULT_MS), part->end);
+        if (!part->up && part->running == OP_NONE)
+            memset(part->outcomes, 0, sizeof part->outcomes); /* of a cycle that is over */
+    }
+}
+
+static void see_start(struct invariants *seen, uint32_t index, int64_t now)
+{
+    struct seen_part *part = &seen->parts[index];
+    EXPECT(!seen->stopping, "S1", index);
+    EXPECT(needs_serve(seen, index), "S1", index);
+    EXPECT(!part->up, "S3", index);
+    *part = (struct seen_part){.running = OP_NONE,
+                               .until = NEVER,
+                               .give_up = NEVER,
+                               .finish_end = NEVER,
+                               .start_end = NEVER,
+                               .destroy_end = NEVER,
+                               .end = NEVER};
+}
+
+/* The first step of a component, in a stop or in its restart. */
+static void see_turn(struct invariants *seen, uint32_t index, int64_t now)
+{
+    struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    part->until = now;
+    if (!seen->stopping) {
+        EXPECT(part->failed, "S3", index);
+        part->give_up = now + plan->reserve;
+        return;
+    }
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        if (i != index && plan_needs(seen->plan, i, index))
+            EXPECT(ended(seen, i, now), "S2", index);
+    EXPECT(plan->announcer || now >= seen->announce_until, "S13", index);
+    EXPECT(part->late_start || now + plan->reserve + plan->tail <= seen->work_end, "S6", index);
+    if (seen->signals < 2 && !part->failed) {
+        int64_t until = part->end - plan->reserve;
+        if (plan->drain_max >= 0)
+            until = least(until, now + plan->drain_max);
+        part->until = most(now, until);
+    }
+    part->give_up = least(part->until + plan->reserve, part->end);
+}
+
+static void see_step(struct invariants *seen, uint32_t index, enum op op, int64_t limit, int64_t now)
+{
+    struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    EXPECT(part->up, "S12", index);
+    for (enum op before = OP_QUIESCE; before < op; before++)
+        EXPECT(!plan->has[before] || part->returned[before], "S3", index);
+    for (enum op after = op; after < OP_COUNT; after++)
+        EXPECT(!part->called[after], "S3", index);
+    if (!had_turn(part))
+        see_turn(seen, index, now);
+    if (seen->stopping) {
+        EXPECT(limit <= part->end, "S6", index);
+        EXPECT(now < part->end, "S6", index);
+    }
+    if (op == OP_DRAIN)
+        EXPECT(limit == most(part->until, now), "S6", index);
+    if (op == OP_FINISH) {
+        part->finish_end = seen->stopping ? part->end : now + plan->reserve;
+        bool in_time = !plan->has[OP_DRAIN] || part->returned_at[OP_DRAIN] <= part->until + plan->cut_min;
+        bool whole_slot = !part->late_start && !part->in_restart && plan->has[OP_DRAIN];
+        EXPECT(!whole_slot || !in_time || limit - now >= plan->finish_min, "S7", index);
+    }
+}
+
+static void see_call(struct invariants *seen, const struct engine_action *action, int64_t now)
+{
+    uint32_t index = action->part;
+    struct seen_part *part = &seen->parts[index];
+    EXPECT(seen->plan->parts[index].has[action->op], "S3", index);
+    EXPECT(part->running == OP_NONE, "S3", index);
+    if (action->op == OP_START) {
+        see_start(seen, index, now);
+    } else if (action->op == OP_DESTROY) {
+        EXPECT(seen->stopping, "S4", index);
+        EXPECT(!part->called[OP_DESTROY], "S4", index);
+        EXPECT(may_be_destroyed(seen, index, now), "S4", index);
+        part->destroy_end = least(now + seen->plan->options.destroy_max_ms, seen->work_end);
+    } else {
+        see_step(seen, index, action->op, action->limit, now);
+    }
+    EXPECT(!seen->stopping || now < seen->work_end, "L1", index);
+    part->called[action->op] = true;
+    part->running = action->op;
+    part->limit = action->limit;
+}
+
+static void see_limit(struct invariants *seen, const struct engine_action *action, int64_t now)
+{
+    struct seen_part *part = &seen->parts[action->part];
+    EXPECT(part->running == action->op, "S8", action->part);
+    EXPECT(action->limit < part->limit, "S8", action->part);
+    EXPECT(action->limit <= part->end, "S6", action->part);
+    part->limit = action->limit;
+}
+
+/* Components without a start are up as soon as all that they need is. */
+static void see_who_is_up(struct invariants *seen)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        uint32_t index = seen->plan->order[i];
+        struct seen_part *part = &seen->parts[index];
+        if (!seen->plan->parts[index].has[OP_START] && !part->up && needs_serve(seen, index))
+            part->up = true;
+    }
+}
+
+static void check_ready(struct invariants *seen, int64_t now)
+{
+    EXPECT(!seen->ready && !seen->stopping, "S1", PLAN_NONE);
+    seen->ready = true;
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        EXPECT(serves(&seen->parts[i]), "S1", i);
+}
+
+static void check_outcomes(struct invariants *seen, const struct engine *engine, int64_t now)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        for (enum op op = OP_START; op < OP_COUNT; op++) {
+            enum outcome outcome = engine->parts[i].steps[op].outcome;
+            EXPECT(seen->parts[i].outcomes[op] == OUTCOME_NONE || seen->parts[i].outcomes[op] == outcome,
+                   "S9", i);
+            if (seen->stopping)
+                seen->parts[i].outcomes[op] = outcome;
+        }
+    }
+}
+
+static bool something_goes_on(const struct invariants *seen, int64_t now)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        const struct seen_part *part = &seen->parts[i];
+        bool waits = part->up && !had_turn(part) && !seen->plan->parts[i].announcer;
+        if (waits && now < seen->announce_until)
+            return true;
+        if (part->running == OP_DESTROY ? now < part->destroy_end
+                                        : part->running != OP_NONE && !ended(seen, i, now))
+            return true;
+    }
+    return false;
+}
+
+static void check_progress(struct invariants *seen, int64_t now)
+{
+    /* A timer that is due at this very moment may wait for the tick, so that a return wins over it. */
+    int64_t sure = seen->event == EVENT_TICK ? now : now - 1;
+    EXPECT(something_goes_on(seen, sure), "L2", PLAN_NONE);
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        const struct seen_part *part = &seen->parts[i];
+        bool waits = part->up && !had_turn(part) && has_steps(&seen->plan->parts[i]);
+        bool has_time = now < part->end && now < seen->work_end;
+        EXPECT(!waits || !has_time || !turn_may_come(seen, i, sure), "L3", i);
+    }
+}
+
+static bool announces(const struct engine_action *actions, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (actions[i].kind == ACTION_ANNOUNCE)
+            return true;
+    return false;
+}
+
+const char *invariants_actions(struct invariants *seen, const struct engine_action *actions, uint32_t count,
+                               const struct engine *engine, int64_t now)
+{
+    EXPECT(!seen->exited || count == 0, "S10", PLAN_NONE);
+    if (!seen->stopping && !announces(actions, count)) {
+        if (seen->may_restart) {
+            struct seen_part *part = &seen->parts[seen->event_part];
+            part->restarting = true;
+            part->up = has_steps(&seen->plan->parts[seen->event_part]);
+        }
+        see_who_is_up(seen);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        switch (actions[i].kind) {
+        case ACTION_ANNOUNCE:
+            see_announcement(seen, now);
+            break;
+        case ACTION_LIMIT:
+            see_limit(seen, &actions[i], now);
+            break;
+        case ACTION_READY:
+            check_ready(seen, now);
+            break;
+        case ACTION_CALL:
+            see_call(seen, &actions[i], now);
+            break;
+        case ACTION_EXIT:
+            EXPECT(seen->stopping && !seen->exited && i + 1 == count, "S10", PLAN_NONE);
+            seen->exited = true;
+            break;
+        case ACTION_STACKS:
+            break;
+        }
+    }
+    check_outcomes(seen, engine, now);
+    if (seen->stopping) {
+        EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);
+        seen->cause = engine->cause.kind;
+        EXPECT(seen->third || now <= seen->work_end, "L1", PLAN_NONE);
+        if (!seen->exited)
+            check_progress(seen, now);
+    }
+    return seen->broken[0] ? seen->broken : NULL;
+}
+
+/* ---- Exit ---- */
+
+static void check_finish_was_due(struct invariants *seen, uint32_t index, int64_t now)
+{
+    const struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    if (!part->up || !has_steps(plan))
+        return;
+    EXPECT(had_turn(part) || part->late_start, "L4", index);
+    bool in_time = had_turn(part);
+    for (enum op op = OP_QUIESCE; op < OP_FINISH; op++)
+        in_time =
+            in_time && (!plan->has[op] || (part->returned[op] && part->returned_at[op] < part->give_up));
+    EXPECT(!in_time || !plan->has[OP_FINISH] || part->called[OP_FINISH], "L4", index);
+}
+
+static void check_part_at_exit(struct invariants *seen, uint32_t index, const struct engine *engine,
+                               int64_t now)
+{
+    const struct seen_part *part = &seen->parts[index];
+    const struct plan_part *plan = &seen->plan->parts[index];
+    for (enum op op = OP_START; op < OP_COUNT; op++) {
+        enum outcome outcome = engine->parts[index].steps[op].outcome;
+        EXPECT(outcome != OUTCOME_NONE, "S9", index);
+        EXPECT(outcome != OUTCOME_ABANDONED || part->called[op], "S9", index);
+        EXPECT(outcome != OUTCOME_SKIPPED || (plan->has[op] && (!part->called[op] || !part->up)), "S9",
+               index);
+    }
+    if (!seen->third) {
+        EXPECT(part->called[OP_DESTROY] || !plan->has[OP_DESTROY] || now >= seen->work_end ||
+                   !may_be_destroyed(seen, index, now),
+               "S5", index);
+        check_finish_was_due(seen, index, now);
+    }
+}
+
+static bool is_clean(const struct invariants *seen, uint32_t index)
+{
+    const struct seen_part *part = &seen->parts[index];
+    if (part->running != OP_NONE || part->stuck || part->unclean)
+        return false;
+    for (enum op op = OP_QUIESCE; op <= OP_FINISH; op++)
+        if (part->up && seen->plan->parts[index].has[op] && !part->returned[op])
+            return false;
+    return true;
+}
+
+const char *invariants_exit(struct invariants *seen, const struct engine *engine)
+{
+    int64_t now = engine->exited_at;
+    bool clean = true, runs = false;
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        check_part_at_exit(seen, i, engine, now);
+        clean = clean && is_clean(seen, i);
+        runs = runs || seen->parts[i].running != OP_NONE || seen->parts[i].stuck;
+    }
+    int expected = engine->cause.kind == CAUSE_START       ? EX_UNAVAILABLE
+                   : engine->cause.kind == CAUSE_COMPONENT ? EX_SOFTWARE
+                   : clean                                 ? 0
+                                                           : EX_TEMPFAIL;
+    EXPECT(seen->exited, "S10", PLAN_NONE);
+    EXPECT(engine->exit_status == expected, "S11", PLAN_NONE);
+    EXPECT(engine->forced == runs, "S11", PLAN_NONE);
+    return seen->broken[0] ? seen->broken : NULL;
+}
