@@ -73,28 +73,33 @@ static bool needs_serve(const struct invariants *seen, uint32_t index)
     return true;
 }
 
-static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now);
+/* Whether what is due now counts: a return of this very moment wins over the clock, until the tick. */
+enum due { DUE_COUNTS, DUE_WAITS };
+
+static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now, enum due due);
 
 /* Its dependencies need not wait for it any more. */
-static bool ended(const struct invariants *seen, uint32_t index, int64_t now)
+static bool ended(const struct invariants *seen, uint32_t index, int64_t now, enum due due)
 {
     const struct seen_part *part = &seen->parts[index];
     const struct plan_part *plan = &seen->plan->parts[index];
+    if (part->running != OP_NONE && due == DUE_WAITS)
+        now--;
     if (part->running == OP_START)
         return now >= part->start_end;
     if (!part->up)
         return true;
     if (!has_steps(plan))
-        return turn_may_come(seen, index, now);
+        return turn_may_come(seen, index, now, due);
     if (part->returned[last_step(plan)] || now >= part->end)
         return true;
     return part->called[OP_FINISH] ? now >= part->finish_end : had_turn(part) && now >= part->give_up;
 }
 
-static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now)
+static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now, enum due due)
 {
     for (uint32_t i = 0; i < seen->plan->count; i++)
-        if (i != index && plan_needs(seen->plan, i, index) && !ended(seen, i, now))
+        if (i != index && plan_needs(seen->plan, i, index) && !ended(seen, i, now, due))
             return false;
     return seen->plan->parts[index].announcer || now >= seen->announce_until;
 }
@@ -116,7 +121,8 @@ static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now
 static bool may_be_destroyed(const struct invariants *seen, uint32_t index, int64_t now)
 {
     const struct seen_part *part = &seen->parts[index];
-    if (part->running != OP_NONE || part->stuck || !drained(seen, index) || !ended(seen, index, now))
+    if (part->running != OP_NONE || part->stuck || !drained(seen, index) ||
+        !ended(seen, index, now, DUE_COUNTS))
         return false;
     for (uint32_t i = 0; i < seen->plan->count; i++)
         if (i != index && plan_needs(seen->plan, i, index) && !destroyed(seen, i, now))
@@ -188,14 +194,14 @@ static void see_second_signal(struct invariants *seen, int64_t now)
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         const struct plan_part *plan = &seen->plan->parts[i];
         bool in_finish = seen->parts[i].running == OP_FINISH;
-        if (!ended(seen, i, now - 1))
+        if (!ended(seen, i, now, DUE_WAITS))
             longest = most(longest, (in_finish ? plan->finish_min : plan->reserve) + plan->tail);
     }
     seen->announce_until = least(seen->announce_until, now);
     seen->work_end = least(seen->work_end, now + longest);
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         struct seen_part *part = &seen->parts[i];
-        if (!ended(seen, i, now - 1)) {
+        if (!ended(seen, i, now, DUE_WAITS)) {
             part->end = least(part->end, seen->work_end - seen->plan->parts[i].tail);
             part->start_end = least(part->start_end, part->end);
             part->finish_end = least(part->finish_end, part->end);
@@ -217,7 +223,7 @@ void invariants_event(struct invariants *seen, const struct engine_event *event,
         struct seen_part *part = &seen->parts[event->part];
         part->failed = part->failed || part->up || part->running == OP_START;
         seen->may_restart = serves(part);
-        if (seen->stopping && !part->called[OP_FINISH] && !ended(seen, event->part, now - 1))
+        if (seen->stopping && !part->called[OP_FINISH] && !ended(seen, event->part, now, DUE_WAITS))
             cut_now(seen, event->part, now);
     } else if (event->kind == EVENT_SIGNAL) {
         seen->signals++;
@@ -278,7 +284,7 @@ static void see_turn(struct invariants *seen, uint32_t index, int64_t now)
     }
     for (uint32_t i = 0; i < seen->plan->count; i++)
         if (i != index && plan_needs(seen->plan, i, index))
-            EXPECT(ended(seen, i, now), "S2", index);
+            EXPECT(ended(seen, i, now, DUE_COUNTS), "S2", index);
     EXPECT(plan->announcer || now >= seen->announce_until, "S13", index);
     EXPECT(part->late_start || now + plan->reserve + plan->tail <= seen->work_end, "S6", index);
     if (seen->signals < 2 && !part->failed) {
@@ -378,15 +384,15 @@ static void check_outcomes(struct invariants *seen, const struct engine *engine,
     }
 }
 
-static bool something_goes_on(const struct invariants *seen, int64_t now)
+static bool something_goes_on(const struct invariants *seen, int64_t now, enum due due)
 {
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         const struct seen_part *part = &seen->parts[i];
         bool waits = part->up && !had_turn(part) && !seen->plan->parts[i].announcer;
         if (waits && now < seen->announce_until)
             return true;
-        if (part->running == OP_DESTROY ? now < part->destroy_end
-                                        : part->running != OP_NONE && !ended(seen, i, now))
+        if (part->running == OP_DESTROY ? now < part->destroy_end + (due == DUE_WAITS)
+                                        : part->running != OP_NONE && !ended(seen, i, now, due))
             return true;
     }
     return false;
@@ -394,14 +400,13 @@ static bool something_goes_on(const struct invariants *seen, int64_t now)
 
 static void check_progress(struct invariants *seen, int64_t now)
 {
-    /* A timer that is due at this very moment may wait for the tick, so that a return wins over it. */
-    int64_t sure = seen->event == EVENT_TICK ? now : now - 1;
-    EXPECT(something_goes_on(seen, sure), "L2", PLAN_NONE);
+    enum due due = seen->event == EVENT_TICK ? DUE_COUNTS : DUE_WAITS;
+    EXPECT(something_goes_on(seen, now, due), "L2", PLAN_NONE);
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         const struct seen_part *part = &seen->parts[i];
         bool waits = part->up && !had_turn(part) && has_steps(&seen->plan->parts[i]);
         bool has_time = now < part->end && now < seen->work_end;
-        EXPECT(!waits || !has_time || !turn_may_come(seen, i, sure), "L3", i);
+        EXPECT(!waits || !has_time || !turn_may_come(seen, i, now, due), "L3", i);
     }
 }
 

@@ -62,9 +62,13 @@ static void act(struct sim *sim, const struct engine_action *action)
         break;
     case ACTION_LIMIT:
         if (call->running) {
+            int64_t was_due = call->cut ? call->due : INT64_MAX;
             call->limit = action->limit;
-            if (!call->cut)
-                set_due(sim, action->part);
+            set_due(sim, action->part);
+            if (was_due < call->due) {
+                call->due = was_due;
+                call->cut = true;
+            }
         }
         trace(sim, "limit", action->part);
         break;
@@ -126,7 +130,8 @@ static const char *return_from(struct sim *sim, uint32_t part)
 static const char *step(struct sim *sim, int64_t at)
 {
     sim->now = at;
-    sim->ties = sim->ties * 6364136223846793005U + 1442695040888963407U;
+    if (sim->ties)
+        sim->ties = sim->ties * 6364136223846793005U + 1442695040888963407U;
     uint32_t count = sim->plan->count;
     uint32_t first = count ? (uint32_t)(sim->ties >> 33) % count : 0;
     for (uint32_t i = 0; i < count; i++) {

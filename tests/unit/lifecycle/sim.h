@@ -51,7 +51,7 @@ struct sim {
     struct sim_external externals[SIM_EXTERNALS_MAX];
     uint32_t external_count;
     int64_t now;
-    uint64_t ties; /* random bits: the order of what happens at the same time */
+    uint64_t ties; /* seed of the order in which returns of the same time come; 0: that of adding */
     bool exited;
     int status;
     bool forced;

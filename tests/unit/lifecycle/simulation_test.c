@@ -187,7 +187,8 @@ static void every_invariant_holds_in_random_services_under_random_faults(void **
             continue;
         struct weir_buffer trace = {0};
         run_seed(seed, true, &trace);
-        printf("seed %llu\n%s\n", (unsigned long long)seed, weir_buffer_text(&trace)); /* print_message() cuts */
+        printf("seed %llu\n%s\n", (unsigned long long)seed,
+               weir_buffer_text(&trace)); /* print_message() cuts */
         weir_buffer_free(&trace);
         if (broken)
             fail_msg("seed %llu: %s", (unsigned long long)seed, broken);

@@ -1,0 +1,441 @@
+/* Single stories on a virtual clock: "time what component". The whole trace is the expectation. */
+#include "test.h"
+
+#include <sysexits.h>
+
+#include "graph.h"
+#include "orders.h"
+#include "sim.h"
+
+static const struct plan_options options = {.deadline_ms = 10000, .report_ms = 200, .destroy_max_ms = 1000};
+
+struct story {
+    struct plan *plan;
+    struct sim sim;
+};
+
+static void begin(struct story *story, const struct plan_options *given, const struct graph_line *lines)
+{
+    story->plan = graph_plan(given, lines);
+    assert_int_equal(story->plan->error_count, 0);
+    sim_init(&story->sim, story->plan);
+    story->sim.with_trace = true;
+}
+
+static struct sim_fake *fake(struct story *story, const char *name)
+{
+    return &story->sim.fakes[graph_index(story->plan, name)];
+}
+
+static struct engine_event failure(struct story *story, const char *name, const char *text)
+{
+    return (struct engine_event){.kind = EVENT_FAILED, .part = graph_index(story->plan, name), .text = text};
+}
+
+/* Runs it against the invariants. */
+static void assert_story(struct story *story, const char *trace, int status, bool forced)
+{
+    const char *broken = sim_run(&story->sim);
+    assert_string_equal(broken ? broken : "", "");
+    if (trace)
+        assert_string_equal(weir_buffer_text(&story->sim.trace), trace);
+    assert_int_equal(story->sim.status, status);
+    assert_int_equal(story->sim.forced, forced);
+}
+
+static void end(struct story *story)
+{
+    sim_clean_up(&story->sim);
+    plan_destroy(story->plan);
+}
+
+static const struct graph_line chain[] = {{"db"}, {"kafka", "db"}, {"rest", "kafka"}, {0}};
+
+static void a_service_starts_along_its_edges_and_stops_against_them(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, chain);
+    fake(&story, "db")->ops[OP_START].takes = 30;
+    fake(&story, "rest")->ops[OP_DRAIN].takes = 100;
+    fake(&story, "kafka")->ops[OP_FINISH].takes = 7;
+    sim_at(&story.sim, 1000, sim_signal());
+    assert_story(
+        &story,
+        "0 start db, 30 start kafka, 30 start rest, 30 ready, 1000 announce, "
+        "1000 quiesce rest, 1000 drain rest, 1100 finish rest, "
+        "1100 destroy rest, 1100 quiesce kafka, 1100 drain kafka, 1100 finish kafka, "
+        "1107 destroy kafka, 1107 quiesce db, 1107 drain db, 1107 finish db, 1107 destroy db, 1107 exit 0",
+        0, false);
+    end(&story);
+}
+
+static void a_failed_start_stops_only_what_started_and_names_its_cause(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, chain);
+    fake(&story, "rest")->ops[OP_START].fails = true;
+    assert_story(&story,
+                 "0 start db, 0 start kafka, 0 start rest, 0 announce, 0 destroy rest, "
+                 "0 quiesce kafka, 0 drain kafka, 0 finish kafka, "
+                 "0 quiesce db, 0 drain db, 0 finish db, 0 destroy kafka, 0 destroy db, 0 exit 69",
+                 EX_UNAVAILABLE, false);
+    assert_int_equal(story.sim.engine->cause.kind, CAUSE_START);
+    assert_string_equal(story.plan->parts[story.sim.engine->cause.part].name, "rest");
+    assert_string_equal(story.sim.engine->cause.text, "it did not work");
+    end(&story);
+}
+
+static void a_start_that_comes_back_too_late_begins_a_stop_and_is_cancelled_once(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"api", "db", .start_timeout = 500}, {0}});
+    fake(&story, "api")->ops[OP_START] = (struct sim_op){.hangs = true};
+    assert_story(&story,
+                 "0 start db, 0 start api, 750 announce, 1000 give up api, "
+                 "1000 quiesce db, 1000 drain db, 1000 finish db, 1000 exit 69 forced",
+                 EX_UNAVAILABLE, true);
+    end(&story);
+}
+
+static void a_signal_during_start_cancels_it_and_stops_what_had_started(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"api", "db"}, {"front", "api"}, {0}});
+    fake(&story, "api")->ops[OP_START] = (struct sim_op){.takes = 20000, .notice = 5};
+    sim_at(&story.sim, 100, sim_signal());
+    assert_story(&story,
+                 "0 start db, 0 start api, 100 announce, 100 limit api, 100 destroy front, 105 destroy api, "
+                 "105 quiesce db, 105 drain db, 105 finish db, 105 destroy db, 105 exit 0",
+                 0, false);
+    end(&story);
+}
+
+static void a_cancelled_start_that_comes_back_ok_is_stopped_in_its_turn(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"api"}, {0}});
+    fake(&story, "api")->ops[OP_START] = (struct sim_op){.takes = 20000, .notice = 5, .cut_ok = true};
+    sim_at(&story.sim, 100, sim_signal());
+    assert_story(&story,
+                 "0 start api, 100 announce, 100 limit api, 105 quiesce api, 105 drain api, 105 finish api, "
+                 "105 destroy api, 105 exit 0",
+                 0, false);
+    end(&story);
+}
+
+static void a_hung_drain_holds_nobody_who_does_not_need_it_and_loses_nobody_its_finish(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options,
+          (struct graph_line[]){
+              {"db", NULL, 100, 400}, {"rest", "db"}, {"consumer", "db", 100, 500}, {"saga"}, {0}});
+    fake(&story, "rest")->ops[OP_DRAIN].hangs = true;
+    sim_at(&story.sim, 1000, sim_signal());
+    assert_story(
+        &story,
+        "0 start db, 0 start saga, 0 start rest, 0 start consumer, 0 ready, 1000 announce, "
+        "1000 quiesce consumer, 1000 quiesce rest, 1000 quiesce saga, 1000 drain rest, 1000 drain consumer, "
+        "1000 finish consumer, 1000 destroy consumer, 1000 drain saga, 1000 finish saga, "
+        "1000 destroy saga, 10300 give up rest, 10300 quiesce db, 10300 drain db, 10300 finish db, 10300 "
+        "exit 75 forced",
+        EX_TEMPFAIL, true);
+    end(&story);
+}
+
+static void a_second_signal_cuts_what_drains_and_leaves_everybody_its_reserve(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db", NULL, 100, 400}, {"rest", "db", 100, 300}, {0}});
+    *fake(&story, "rest") = (struct sim_fake){.ops = {[OP_DRAIN] = {.takes = 9000, .notice = 50}},
+                                              .lost = {.in_flight = 3, .completed = 1, .cancelled = 2}};
+    fake(&story, "db")->ops[OP_FINISH].hangs = true;
+    sim_at(&story.sim, 1000, sim_signal());
+    sim_at(&story.sim, 2000, sim_signal());
+    assert_story(&story,
+                 "0 start db, 0 start rest, 0 ready, 1000 announce, 1000 quiesce rest, 1000 drain rest, "
+                 "2000 limit rest, 2050 finish rest, 2050 destroy rest, 2050 quiesce db, 2050 drain db, "
+                 "2050 finish db, 2900 give up db, 2900 exit 75 forced",
+                 EX_TEMPFAIL, true);
+    end(&story);
+}
+
+static void a_third_signal_ends_it_at_once(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"rest", "db"}, {0}});
+    fake(&story, "rest")->ops[OP_DRAIN].hangs = true;
+    sim_at(&story.sim, 1000, sim_signal());
+    sim_at(&story.sim, 1100, sim_signal());
+    sim_at(&story.sim, 1200, sim_signal());
+    assert_story(&story,
+                 "0 start db, 0 start rest, 0 ready, 1000 announce, 1000 quiesce rest, 1000 drain rest, "
+                 "1100 limit rest, 1200 exit 75 forced",
+                 EX_TEMPFAIL, true);
+    assert_int_equal(story.sim.engine->parts[0].steps[OP_FINISH].why, SKIP_SIGNAL);
+    end(&story);
+}
+
+static void a_third_signal_wins_over_a_timer_of_the_same_moment(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"rest", "db"}, {0}});
+    fake(&story, "rest")->ops[OP_DRAIN].hangs = true;
+    sim_at(&story.sim, 1000, sim_signal());
+    sim_at(&story.sim, 1100, sim_signal());
+    sim_at(&story.sim, 1350, sim_signal());
+    assert_story(&story,
+                 "0 start db, 0 start rest, 0 ready, 1000 announce, 1000 quiesce rest, 1000 drain rest, "
+                 "1100 limit rest, 1350 exit 75 forced",
+                 EX_TEMPFAIL, true);
+    end(&story);
+}
+
+static void the_announcer_leaves_at_once_and_ingress_after_the_announcement(void **state)
+{
+    (void)state;
+    struct plan_options announced = options;
+    announced.pre_drain_ms = 500;
+    struct story story;
+    begin(&story, &announced,
+          (struct graph_line[]){{"rest", .kind = INGRESS}, {"registry", "rest", .kind = ANNOUNCER}, {0}});
+    sim_at(&story.sim, 1000, sim_signal());
+    assert_story(
+        &story,
+        "0 start rest, 0 start registry, 0 ready, 1000 announce, 1000 quiesce registry, 1000 drain registry, "
+        "1000 finish registry, 1000 destroy registry, 1500 quiesce rest, 1500 drain rest, 1500 finish rest, "
+        "1500 destroy rest, 1500 exit 0",
+        0, false);
+    end(&story);
+}
+
+static void a_failed_component_begins_a_stop_with_itself_as_the_cause(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"rest", "db"}, {0}});
+    *fake(&story, "db") = (struct sim_fake){.ops = {[OP_DRAIN] = {.takes = 5000}}};
+    sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
+    sim_at(&story.sim, 1000, failure(&story, "rest", "cannot reach db"));
+    assert_story(&story,
+                 "0 start db, 0 start rest, 0 ready, 1000 announce, 1000 quiesce rest, 1000 drain rest, "
+                 "1000 finish rest, 1000 destroy rest, 1000 quiesce db, 1000 drain db, 1000 finish db, "
+                 "1000 destroy db, 1000 exit 70",
+                 EX_SOFTWARE, false);
+    assert_string_equal(story.sim.engine->cause.text, "lost its disk");
+    end(&story);
+}
+
+static void a_component_that_fails_while_it_starts_is_looked_at_when_it_is_up(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {0}});
+    fake(&story, "db")->ops[OP_START].takes = 100;
+    sim_at(&story.sim, 50, failure(&story, "db", "lost its disk"));
+    assert_story(
+        &story,
+        "0 start db, 100 announce, 100 quiesce db, 100 drain db, 100 finish db, 100 destroy db, 100 exit 70",
+        EX_SOFTWARE, false);
+    end(&story);
+}
+
+static const struct plan_restart twice = {.most = 2, .within_ms = 10000, .first_backoff_ms = 100};
+
+static void a_restart_happens_in_place_while_dependants_go_on(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db", .restart = twice}, {"rest", "db"}, {0}});
+    sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
+    sim_at(&story.sim, 3000, sim_signal());
+    assert_story(
+        &story,
+        "0 start db, 0 start rest, 0 ready, 1000 quiesce db, 1000 drain db, 1000 finish db, 1100 start db, "
+        "3000 announce, 3000 quiesce rest, 3000 drain rest, 3000 finish rest, 3000 destroy rest, "
+        "3000 quiesce db, 3000 drain db, 3000 finish db, 3000 destroy db, 3000 exit 0",
+        0, false);
+    end(&story);
+}
+
+static void one_restart_too_many_becomes_a_stop_with_the_first_failure_as_its_cause(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db", .restart = twice}, {0}});
+    fake(&story, "db")->bad_starts = 6; /* the second and the third */
+    sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
+    assert_story(
+        &story,
+        "0 start db, 0 ready, 1000 quiesce db, 1000 drain db, 1000 finish db, 1100 start db, 1300 start db, "
+        "1300 announce, 1300 destroy db, 1300 exit 70",
+        EX_SOFTWARE, false);
+    assert_string_equal(story.sim.engine->cause.text, "lost its disk");
+    end(&story);
+}
+
+static void a_restart_over_stuck_work_becomes_a_stop(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db", .restart = twice}, {0}});
+    *fake(&story, "db") = (struct sim_fake){.lost = {.in_flight = 1, .stuck = 1}, .always_lost = true};
+    fake(&story, "db")->ops[OP_DRAIN].takes = 1;
+    sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
+    assert_story(&story,
+                 "0 start db, 0 ready, 1000 quiesce db, 1000 drain db, 1000 announce, 1000 finish db, "
+                 "1000 exit 70 forced",
+                 EX_SOFTWARE, true);
+    end(&story);
+}
+
+static void a_restart_waits_until_what_it_needs_is_up_again(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options,
+          (struct graph_line[]){{"db", .restart = twice}, {"rest", "db", .restart = twice}, {0}});
+    fake(&story, "db")->ops[OP_START].takes = 900;
+    sim_at(&story.sim, 2000, failure(&story, "db", "lost its disk"));
+    sim_at(&story.sim, 2000, failure(&story, "rest", "cannot reach db"));
+    sim_at(&story.sim, 5000, sim_signal());
+    assert_story(&story,
+                 "0 start db, 900 start rest, 900 ready, 2000 quiesce db, 2000 drain db, 2000 finish db, "
+                 "2000 quiesce rest, 2000 drain rest, 2000 finish rest, 2100 start db, 3000 start rest, "
+                 "5000 announce, 5000 quiesce rest, 5000 drain rest, 5000 finish rest, 5000 destroy rest, "
+                 "5000 quiesce db, 5000 drain db, 5000 finish db, 5000 destroy db, 5000 exit 0",
+                 0, false);
+    end(&story);
+}
+
+static void a_stop_that_is_clean_in_the_last_millisecond_is_clean(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {0}});
+    fake(&story, "db")->ops[OP_FINISH] = (struct sim_op){.takes = 9800};
+    sim_at(&story.sim, 1000, sim_signal());
+    assert_story(
+        &story,
+        "0 start db, 0 ready, 1000 announce, 1000 quiesce db, 1000 drain db, 1000 finish db, 10800 exit 0", 0,
+        false);
+    end(&story);
+}
+
+static void destroy_waits_for_a_late_return_only_as_long_as_anything_else_goes_on(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{"db"}, {"late", .drain_max = 100}, {"slow", "db"}, {0}});
+    fake(&story, "late")->ops[OP_DRAIN] = (struct sim_op){.takes = 1000, .deaf = true};
+    fake(&story, "slow")->ops[OP_DRAIN].takes = 2000;
+    sim_at(&story.sim, 1000, sim_signal());
+    assert_story(&story,
+                 "0 start db, 0 start late, 0 start slow, 0 ready, 1000 announce, 1000 quiesce slow, "
+                 "1000 quiesce late, 1000 drain late, 1000 drain slow, 1350 give up late, 2000 destroy late, "
+                 "3000 finish slow, 3000 destroy slow, 3000 quiesce db, 3000 drain db, 3000 finish db, "
+                 "3000 destroy db, 3000 exit 75",
+                 EX_TEMPFAIL, false);
+    end(&story);
+}
+
+static void a_process_that_was_frozen_past_its_deadline_leaves_at_once(void **state)
+{
+    (void)state;
+    struct plan *plan = graph_plan(&options, (struct graph_line[]){{"db"}, {"rest", "db"}, {0}});
+    struct engine *engine = engine_new(plan);
+    uint32_t count;
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RUN}, 0, &count);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RETURNED, .part = 0, .op = OP_START}, 0,
+                  &count);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RETURNED, .part = 1, .op = OP_START}, 0,
+                  &count);
+    struct engine_event signal = sim_signal();
+    engine_handle(engine, &signal, 100, &count);
+    const struct engine_action *actions =
+        engine_handle(engine, &(struct engine_event){.kind = EVENT_TICK}, 100 + 60000, &count);
+    assert_int_equal(actions[count - 1].kind, ACTION_EXIT);
+    assert_int_equal(actions[count - 1].status, EX_TEMPFAIL);
+    assert_true(actions[count - 1].forced);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_TICK}, 100 + 70000, &count);
+    assert_int_equal(count, 0);
+    engine_destroy(engine);
+    plan_destroy(plan);
+}
+
+static void a_clock_that_goes_back_is_held(void **state)
+{
+    (void)state;
+    struct plan *plan = graph_plan(&options, (struct graph_line[]){{"db"}, {0}});
+    struct engine *engine = engine_new(plan);
+    uint32_t count;
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RUN}, 500, &count);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_TICK}, 300, &count);
+    assert_int_equal(engine->now, 500);
+    engine_destroy(engine);
+    plan_destroy(plan);
+}
+
+static void a_return_that_nobody_waits_for_is_ignored_and_counted(void **state)
+{
+    (void)state;
+    struct plan *plan = graph_plan(&options, (struct graph_line[]){{"db"}, {0}});
+    struct engine *engine = engine_new(plan);
+    uint32_t count;
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RUN}, 0, &count);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RETURNED, .part = 0, .op = OP_DRAIN}, 0,
+                  &count);
+    engine_handle(engine, &(struct engine_event){.kind = EVENT_RETURNED, .part = 7, .op = OP_START}, 0,
+                  &count);
+    assert_int_equal(engine->odd_count, 2);
+    assert_int_equal(engine->parts[0].state, PART_STARTING);
+    engine_destroy(engine);
+    plan_destroy(plan);
+}
+
+static void an_app_without_components_runs_and_stops(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, (struct graph_line[]){{0}});
+    sim_at(&story.sim, 10, sim_signal());
+    assert_story(&story, "0 ready, 10 announce, 10 exit 0", 0, false);
+    end(&story);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_service_starts_along_its_edges_and_stops_against_them),
+        cmocka_unit_test(a_failed_start_stops_only_what_started_and_names_its_cause),
+        cmocka_unit_test(a_start_that_comes_back_too_late_begins_a_stop_and_is_cancelled_once),
+        cmocka_unit_test(a_signal_during_start_cancels_it_and_stops_what_had_started),
+        cmocka_unit_test(a_cancelled_start_that_comes_back_ok_is_stopped_in_its_turn),
+        cmocka_unit_test(a_hung_drain_holds_nobody_who_does_not_need_it_and_loses_nobody_its_finish),
+        cmocka_unit_test(a_second_signal_cuts_what_drains_and_leaves_everybody_its_reserve),
+        cmocka_unit_test(a_third_signal_ends_it_at_once),
+        cmocka_unit_test(a_third_signal_wins_over_a_timer_of_the_same_moment),
+        cmocka_unit_test(the_announcer_leaves_at_once_and_ingress_after_the_announcement),
+        cmocka_unit_test(a_failed_component_begins_a_stop_with_itself_as_the_cause),
+        cmocka_unit_test(a_component_that_fails_while_it_starts_is_looked_at_when_it_is_up),
+        cmocka_unit_test(a_restart_happens_in_place_while_dependants_go_on),
+        cmocka_unit_test(one_restart_too_many_becomes_a_stop_with_the_first_failure_as_its_cause),
+        cmocka_unit_test(a_restart_over_stuck_work_becomes_a_stop),
+        cmocka_unit_test(a_restart_waits_until_what_it_needs_is_up_again),
+        cmocka_unit_test(a_stop_that_is_clean_in_the_last_millisecond_is_clean),
+        cmocka_unit_test(destroy_waits_for_a_late_return_only_as_long_as_anything_else_goes_on),
+        cmocka_unit_test(a_process_that_was_frozen_past_its_deadline_leaves_at_once),
+        cmocka_unit_test(a_clock_that_goes_back_is_held),
+        cmocka_unit_test(a_return_that_nobody_waits_for_is_ignored_and_counted),
+        cmocka_unit_test(an_app_without_components_runs_and_stops),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
