@@ -59,20 +59,26 @@ bool kit_broker_is_real(void)
     return brokers && *brokers;
 }
 
-struct kit_broker *kit_broker_new(void)
+struct kit_broker *kit_broker_at(const char *address)
 {
     struct kit_broker *broker = NEW(struct kit_broker);
-    char text[512];
-    if (kit_broker_is_real()) {
-        broker->address = memory_strdup(getenv("WEIR_TEST_BROKERS"));
-    } else {
-        broker->host = rd_kafka_new(RD_KAFKA_PRODUCER, quiet_conf(), text, sizeof text);
-        assert_non_null(broker->host);
-        broker->cluster = rd_kafka_mock_cluster_new(broker->host, 1);
-        assert_non_null(broker->cluster);
-        broker->address = memory_strdup(rd_kafka_mock_cluster_bootstraps(broker->cluster));
-    }
+    broker->address = memory_strdup(address);
     broker->producer = new_client(RD_KAFKA_PRODUCER, broker->address, NULL);
+    return broker;
+}
+
+struct kit_broker *kit_broker_new(void)
+{
+    char text[512];
+    if (kit_broker_is_real())
+        return kit_broker_at(getenv("WEIR_TEST_BROKERS"));
+    rd_kafka_t *host = rd_kafka_new(RD_KAFKA_PRODUCER, quiet_conf(), text, sizeof text);
+    assert_non_null(host);
+    rd_kafka_mock_cluster_t *cluster = rd_kafka_mock_cluster_new(host, 1);
+    assert_non_null(cluster);
+    struct kit_broker *broker = kit_broker_at(rd_kafka_mock_cluster_bootstraps(cluster));
+    broker->host = host;
+    broker->cluster = cluster;
     return broker;
 }
 

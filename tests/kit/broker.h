@@ -12,6 +12,8 @@ struct kit_broker;
 
 /* The mock cluster of this process, or the real broker. */
 struct kit_broker *kit_broker_new(void);
+/* One that runs elsewhere, a child for example. */
+struct kit_broker *kit_broker_at(const char *address);
 void kit_broker_destroy(struct kit_broker *broker);
 const char *kit_broker_address(const struct kit_broker *broker);
 bool kit_broker_is_real(void);

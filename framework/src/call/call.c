@@ -291,7 +291,7 @@ static enum weir_status begin(struct weir_call *call)
         return stream_open(call);
 
     call->task.run = run_unary;
-    if (method->is_inline(handlers))
+    if (call->runs_here || method->is_inline(handlers))
         run_unary(&call->task);
     else if (!executor_submit(call->service->executor, &call->task))
         return weir_call_fail(call, WEIR_RESOURCE_EXHAUSTED, "too many calls wait for a thread");

@@ -62,6 +62,7 @@ struct weir_call {
     void *transport;
     struct weir_service *service;
     const struct weir_method *method;
+    bool runs_here; /* call_dispatch() is on a thread that may block: the handler needs no other */
     struct gate *gate; /* the server's; entered by call_dispatch, left when finish was called and returned */
 
     struct metadata *metadata;

@@ -59,10 +59,13 @@ void commit_answered(rd_kafka_t *client, rd_kafka_resp_err_t error, rd_kafka_top
     consumer->commit_under_way = false;
     if (offsets)
         remember(consumer, offsets);
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR__NO_OFFSET)
+    bool fails = error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR__NO_OFFSET &&
+                 error != RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+    if (fails && !consumer->commit_fails)
         weir_log_warn("offsets are not committed, and will be asked for again",
                       weir_field_text("consumer", consumer->component.name),
                       weir_field_text("error", rd_kafka_err2str(error)));
+    consumer->commit_fails = fails;
 }
 
 void commit_tick(struct weir_consumer *consumer)

@@ -14,6 +14,7 @@
 #include "call/call.h"
 #include "core/memory.h"
 #include "transports/kafka/client.h"
+#include "transports/kafka/cluster.h"
 
 #define FINISH_MIN_MS 2000
 #define CUT_MIN_MS 250
@@ -30,6 +31,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t kind, rd_kafka_
     if (kind == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         weir_log_info("partitions assigned", weir_field_text("consumer", consumer->component.name),
                       weir_field_int("count", list->cnt));
+        forget_committed(consumer, list);
         partitions_assign(consumer, list);
         rd_kafka_assign(client, list);
         return;
@@ -76,6 +78,7 @@ static void *poll_events(void *arg)
     pthread_setname_np(pthread_self(), "consumer-poll");
     while (!atomic_load(&consumer->poller_stops)) {
         serve(consumer);
+        forget_tick(consumer);
         items_wake(consumer);
         consumer_cancel_overdue(consumer);
         commit_tick(consumer);
@@ -134,7 +137,8 @@ static enum weir_status subscribe(struct weir_consumer *consumer, struct weir_er
 static void start_threads(struct weir_consumer *consumer)
 {
     consumer->stopping = consumer->cutting = false;
-    consumer->commit_under_way = false;
+    consumer->commit_under_way = consumer->commit_fails = false;
+    consumer->anew_until_ns = 0;
     consumer->commit_due_ns = weir_deadline_in_ms(consumer->options.commit_interval_ms);
     atomic_store(&consumer->poller_stops, false);
     consumer->worker_count = consumer->options.workers;
@@ -163,6 +167,7 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     }
     consumer->events = rd_kafka_queue_get_consumer(client);
     start_threads(consumer);
+    cluster_start(consumer->cluster, client);
     return WEIR_OK;
 }
 
@@ -172,6 +177,7 @@ static void destroy(void *self)
     free((char *)(uintptr_t)consumer->options.brokers);
     free((char *)(uintptr_t)consumer->options.group);
     free((char *)(uintptr_t)consumer->options.dead_letter_suffix);
+    cluster_destroy(consumer->cluster);
     free(consumer->topics);
     free(consumer->workers);
     pthread_cond_destroy(&consumer->work);
@@ -191,12 +197,6 @@ const struct weir_component_ops consumer_ops = {
 
 /* ---- making one ---- */
 
-static bool always(const void *handlers)
-{
-    (void)handlers;
-    return true;
-}
-
 static void find_topics(struct weir_consumer *consumer)
 {
     const struct weir_service_type *type = consumer->service->type;
@@ -205,10 +205,8 @@ static void find_topics(struct weir_consumer *consumer)
         const struct weir_method *method = &type->methods[i];
         if (!method->topic || method->kind != WEIR_UNARY)
             continue;
-        struct consumer_topic *topic = &consumer->topics[consumer->topic_count++];
-        topic->name = method->topic->name;
-        topic->method = *method;
-        topic->method.is_inline = always; /* on the worker that fetched it: workers may block */
+        consumer->topics[consumer->topic_count++] =
+            (struct consumer_topic){.name = method->topic->name, .method = method};
     }
 }
 
@@ -235,6 +233,8 @@ struct weir_consumer *consumer_new(struct weir_service *service, const struct we
     consumer->service = service;
     consumer->ready_last = &consumer->ready;
     find_topics(consumer);
+    consumer->cluster = cluster_new();
+    cluster_listen(consumer->cluster, forget_when_new, consumer);
 
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -321,14 +321,14 @@ static void find_mistakes(struct weir_app *app, const char *name, const struct w
     if (consumer->topic_count == 0)
         app_mistake(app, "%s: no method of %s consumes a topic", name, consumer->service->type->full_name);
     for (size_t i = 0; i < consumer->topic_count; i++) {
-        const struct weir_method *method = &consumer->topics[i].method;
+        const struct weir_method *method = consumer->topics[i].method;
         if (consumer->service->handlers && !method->is_present(consumer->service->handlers))
             app_mistake(app, "%s: %s consumes %s, but has no handler", name, method->full_name,
                         consumer->topics[i].name);
         for (size_t j = 0; j < i; j++)
             if (strcmp(consumer->topics[i].name, consumer->topics[j].name) == 0)
                 app_mistake(app, "%s: %s and %s consume the same topic", name, method->full_name,
-                            consumer->topics[j].method.full_name);
+                            consumer->topics[j].method->full_name);
     }
 }
 

@@ -71,7 +71,7 @@ struct lane {
 
 struct consumer_topic {
     const char *name;
-    struct weir_method method; /* the service's, made inline: a worker runs its handler */
+    const struct weir_method *method;
 };
 
 /* One assigned partition. */
@@ -126,9 +126,14 @@ struct weir_consumer {
     struct consumer_counts counts;
     struct weir_work ended; /* since stopping: completed, cancelled, kept */
 
-    bool commit_under_way; /* all three: poll thread only */
+    bool commit_under_way, commit_fails; /* all four: poll thread only */
     int64_t commit_asked_ns;
     int64_t commit_due_ns;
+
+    struct cluster *cluster;     /* which one it is */
+    bool cluster_known;          /* cluster's thread only */
+    atomic_bool cluster_changed; /* since the poll thread looked */
+    int64_t anew_until_ns;       /* poll thread only: until then an assignment begins at the beginning */
 
     pthread_mutex_t dead_letters_lock; /* makes the producer once, when it is needed */
     struct weir_producer *dead_letters;
@@ -160,6 +165,8 @@ void partitions_assign(struct weir_consumer *consumer, const rd_kafka_topic_part
  * `lost`; then forgets the partitions. NULL: all. Runs on: poll thread, or the one that stops. */
 void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost,
                        int wait_ms);
+/* Holds: lock. The log is another one: nothing of the old one counts any more. */
+void partition_begin_anew(struct partition *partition);
 /* Takes a batch from the partition's queue. Holds: lock, lets go of it meanwhile. */
 void partition_fetch(struct partition *partition);
 /* Holds: lock. One that has events and room for them; NULL: none. */
@@ -190,6 +197,15 @@ void item_set_aside(struct item *item);
 void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context);
 /* Told by the producer, or by item_set_aside() itself. Any thread. Holds nothing. */
 void item_is_aside(struct item *item, enum weir_status status, const char *error);
+
+/* ---- forget.c ---- */
+
+/* Told by the cluster's watcher. */
+void forget_when_new(void *consumer, const char *cluster_id);
+/* Begins anew where the broker has forgotten its logs. Runs on: poll thread. */
+void forget_tick(struct weir_consumer *consumer);
+/* Offsets to begin at, for an assignment: as committed, unless what is committed may be of another log. */
+void forget_committed(struct weir_consumer *consumer, rd_kafka_topic_partition_list_t *list);
 
 /* ---- commit.c ---- */
 

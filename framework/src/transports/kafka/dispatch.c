@@ -286,7 +286,8 @@ static struct weir_call *new_call(struct item *item, int64_t deadline_ns)
 {
     struct partition *partition = item->partition;
     struct weir_consumer *consumer = partition->consumer;
-    struct weir_call *call = call_new(&ops, item, consumer->service, &partition->topic->method, NULL);
+    struct weir_call *call = call_new(&ops, item, consumer->service, partition->topic->method, NULL);
+    call->runs_here = true; /* on a worker */
     for (size_t i = 0; i < item->header_count; i++)
         call_add_metadata(call, weir_bytes_of_text(item->headers[i].name), item->headers[i].value);
     const struct item_header *principal = find_header(item, HEADER_PRINCIPAL);

@@ -114,6 +114,14 @@ static uint32_t hash(struct weir_bytes key)
     return hash ^ hash >> 16;
 }
 
+void partition_begin_anew(struct partition *partition)
+{
+    offsets_clean_up(&partition->offsets);
+    offsets_init(&partition->offsets, CONSUMER_WINDOW);
+    partition->generation++;
+    partition->committed = -1;
+}
+
 /* Holds: lock. False when the window is full. */
 static bool take(struct partition *partition, struct item *item)
 {
@@ -127,11 +135,8 @@ static bool take(struct partition *partition, struct item *item)
             "offsets went back: the log of the partition is another one",
             weir_field_text("topic", partition->topic->name), weir_field_int("partition", partition->number),
             weir_field_int("expected", partition->offsets.next), weir_field_int("got", item->offset));
-        offsets_clean_up(&partition->offsets);
-        offsets_init(&partition->offsets, CONSUMER_WINDOW);
+        partition_begin_anew(partition);
         offsets_take(&partition->offsets, item->offset);
-        partition->generation++;
-        partition->committed = -1;
     }
     if (partition->committed < 0)
         partition->committed = item->offset;

@@ -10,6 +10,7 @@
 
 #include "call/call.h"
 #include "transports/kafka/client.h"
+#include "transports/kafka/cluster.h"
 
 #define CUT_WAIT_MS 200 /* of the cut_min of 250 */
 #define CANCEL_BATCH 64
@@ -213,7 +214,6 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
     bool stuck = count_handlers(consumer) > 0;
     pthread_mutex_unlock(&consumer->lock);
     stop_threads(consumer, stuck);
-
     dead_letters_finish(consumer, context);
     bool committed = commit_now(consumer, NULL, part(weir_context_deadline_ns(context), 5));
     pthread_mutex_lock(&consumer->lock);
@@ -221,6 +221,7 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
     pthread_mutex_unlock(&consumer->lock);
     bool closed = committed && close_group(consumer, part(weir_context_deadline_ns(context), 8));
 
+    cluster_stop(consumer->cluster);
     partitions_revoke(consumer, NULL, true /* nothing is committed any more */, 0);
     rd_kafka_t *client = consumer->client;
     consumer->client = NULL;
