@@ -34,7 +34,8 @@ WEIR_API enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct w
                                               const ProtobufCMessage *message);
 
 /* True the first time that this call's message is seen by its method in this database; false when its effect is there
- * already, and the handler should return WEIR_OK. A call without a message id fails the transaction. */
+ * already, and the handler should return what weir_sql_commit() returns: WEIR_OK only if that effect is durable, too. A
+ * call without a message id fails the transaction. Messages are remembered for 7 days. */
 WEIR_API bool weir_inbox_first(struct weir_tx *tx);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "core/memory.h"
 #include "data/wake.h"
+#include "observe/metrics.h"
 
 /* ---- Publishing ---- */
 
@@ -128,6 +129,32 @@ void outbox_free(struct weir_outbox *outbox)
     free(outbox);
 }
 
+static double read_unpublished(void *outbox)
+{
+    return (double)outbox_unpublished(outbox);
+}
+
+static double read_oldest(void *outbox)
+{
+    return (double)outbox_oldest_ms(outbox) / 1000;
+}
+
+static void add_metrics(struct weir_outbox *outbox)
+{
+    struct metric_options unpublished = {
+        .name = "weir_outbox_unpublished",
+        .help = "Events that are not known to be on the broker",
+        .labels = {{"outbox", outbox->name}},
+    };
+    struct metric_options oldest = {
+        .name = "weir_outbox_oldest_seconds",
+        .help = "Age of the oldest event that is not known to be on the broker",
+        .labels = {{"outbox", outbox->name}},
+    };
+    outbox->metrics[0] = metrics_source(METRIC_GAUGE, &unpublished, read_unpublished, outbox);
+    outbox->metrics[1] = metrics_source(METRIC_GAUGE, &oldest, read_oldest, outbox);
+}
+
 static void stop_sender(struct weir_outbox *outbox)
 {
     pthread_mutex_lock(&outbox->lock);
@@ -164,6 +191,7 @@ static enum weir_status outbox_start(void *self, struct weir_context *context, s
     if (!failed) {
         pthread_setname_np(outbox->marker, "weir-outbox-mrk");
         pthread_setname_np(outbox->sender, "weir-outbox");
+        add_metrics(outbox);
         return WEIR_OK;
     }
     stop_marker(outbox);
@@ -266,6 +294,8 @@ static void outbox_destroy(void *self)
     struct weir_outbox *outbox = self;
     if (outbox->forget_producer)
         outbox->forget_producer(outbox);
+    for (int i = 0; i < 2; i++)
+        metrics_source_remove(outbox->metrics[i]);
     stop_sender(outbox);
     context_end(&outbox->mark_context, WEIR_CANCELLED);
     stop_marker(outbox);

@@ -42,6 +42,7 @@ struct weir_outbox {
     void (*forget_producer)(struct weir_outbox *outbox);
     int64_t first_backoff_ms, longest_backoff_ms;
 
+    struct metric_source *metrics[2];
     pthread_t sender, marker;
     bool sender_runs, marker_runs;
     struct weir_context send_context, mark_context; /* over when the thread shall hurry out */

@@ -14,6 +14,7 @@
 #include "data/migrate.h"
 #include "data/tables.h"
 #include "data/wake.h"
+#include "observe/metrics.h"
 
 #define SCHEME "sqlite:"
 /* A deadline that moves earlier wakes nobody here, so it is looked at as often. */
@@ -89,6 +90,40 @@ static void close_all(struct weir_sql *db)
     db->open = false;
 }
 
+static double read_transactions(void *db)
+{
+    return (double)sql_counts(db).transactions;
+}
+
+static double read_commits(void *db)
+{
+    return (double)sql_counts(db).commits;
+}
+
+static void add_metrics(struct weir_sql *db)
+{
+    struct metric_options transactions = {
+        .name = "weir_sql_transactions_total",
+        .help = "Transactions that were committed",
+        .labels = {{"database", db->name}},
+    };
+    struct metric_options commits = {
+        .name = "weir_sql_commits_total",
+        .help = "Commits of the database, each shared by one or more transactions",
+        .labels = {{"database", db->name}},
+    };
+    db->metrics[0] = metrics_source(METRIC_COUNTER, &transactions, read_transactions, db);
+    db->metrics[1] = metrics_source(METRIC_COUNTER, &commits, read_commits, db);
+}
+
+static void remove_metrics(struct weir_sql *db)
+{
+    for (int i = 0; i < 2; i++) {
+        metrics_source_remove(db->metrics[i]);
+        db->metrics[i] = NULL;
+    }
+}
+
 static enum weir_status sql_start(void *self, struct weir_context *context, struct weir_error *err)
 {
     struct weir_sql *db = self;
@@ -116,8 +151,11 @@ static enum weir_status sql_start(void *self, struct weir_context *context, stru
         pthread_mutex_lock(&db->lock);
         db->open = true;
         db->closed = false;
+        atomic_store(&db->cut, false);
         pthread_mutex_unlock(&db->lock);
         status = keeper_start(db, &db->keeper, err);
+        if (status == WEIR_OK)
+            add_metrics(db);
     }
     if (status != WEIR_OK)
         close_all(db);
@@ -190,6 +228,7 @@ static enum weir_status sql_finish(void *self, struct weir_context *context, str
 static void sql_destroy(void *self)
 {
     struct weir_sql *db = self;
+    remove_metrics(db);
     keeper_stop(db->keeper);
     close_all(db);
     writer_clean_up(&db->writer);

@@ -15,6 +15,7 @@
 #define READERS_MAX 64
 
 struct keeper;
+struct metric_source;
 
 /* Options with every default filled in. Texts are borrowed. */
 struct sql_settings {
@@ -49,6 +50,7 @@ struct weir_sql {
     int64_t active; /* transactions and reads that have begun and not ended */
 
     struct keeper *keeper;
+    struct metric_source *metrics[2];
     struct weir_outbox *outbox; /* set before anything starts; NULL: none */
 };
 

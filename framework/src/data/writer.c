@@ -167,10 +167,12 @@ static void end_transaction(struct writer *writer, struct group *group)
     struct weir_error *err = &group->error;
     writer->connection.context = NULL;
     if (err->status == WEIR_OK && group->kept > 0) {
-        if (connection_control(&writer->connection, "COMMIT", err) == WEIR_OK)
+        if (connection_control(&writer->connection, "COMMIT", err) == WEIR_OK) {
             atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
-        else
+            atomic_fetch_add_explicit(&writer->units, group->kept, memory_order_relaxed);
+        } else {
             weir_error_prefix(err, "commit failed");
+        }
     }
     roll_back_all(writer);
 }
@@ -263,8 +265,6 @@ enum weir_status writer_leave(struct writer *writer, bool keep, struct weir_erro
             connection_control(connection, "RELEASE unit", &failed) != WEIR_OK)
             writer->group->error = failed;
     }
-    if (keep)
-        atomic_fetch_add_explicit(&writer->units, 1, memory_order_relaxed);
     enum weir_status status = pass_turn(writer, keep, err);
     if (status == WEIR_OK && unresolved)
         return weir_fail(err, WEIR_FAILED_PRECONDITION, "%s: FOREIGN KEY constraint failed",

@@ -37,8 +37,8 @@ struct writer {
     int64_t waiting;     /* how many these are */
     struct group *group; /* the open transaction; NULL: none */
 
-    _Atomic int64_t units;   /* kept */
-    _Atomic int64_t commits; /* for them */
+    _Atomic int64_t units;   /* durable */
+    _Atomic int64_t commits; /* that made them so */
 };
 
 void writer_init(struct writer *writer, int64_t group_max, int64_t busy_timeout_ms);
