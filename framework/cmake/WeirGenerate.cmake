@@ -49,6 +49,7 @@ function(weir_generate target)
     # A command per file, with the dependencies that protoc found.
     set(generated)
     set(headers)
+    set(sources)
     foreach(proto ${generate_PROTOS})
         string(REGEX REPLACE "\\.proto$" "" stem ${proto})
         string(REPLACE "/" "_" flat ${stem})
@@ -72,6 +73,7 @@ function(weir_generate target)
             COMMENT "Generating C of ${proto}" VERBATIM)
         list(APPEND generated ${files})
         list(APPEND headers ${out}/${stem}.weir.h)
+        list(APPEND sources ${out}/${stem}.weir.c)
     endforeach()
 
     # All files at once: what can only be seen across them is checked here.
@@ -89,6 +91,9 @@ function(weir_generate target)
     endif()
     if(COMMAND weir_instrument)
         weir_instrument(${target})
+        # protobuf-c's code is as it is; ours is held to more.
+        set_source_files_properties(${sources} PROPERTIES
+            COMPILE_OPTIONS "-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow;-Wmissing-prototypes;-Werror")
     else()
         set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     endif()

@@ -137,5 +137,6 @@ void check_files(const struct model *model, char *const *names, size_t count, st
     check_messages(&checker);
     check_consumers(&checker);
     check_http(&checker);
+    check_members(&checker);
     check_names(&checker);
 }

@@ -24,6 +24,7 @@ void check_fail(const struct checker *checker, struct place place, const char *f
 void check_messages(const struct checker *checker);
 void check_consumers(const struct checker *checker);
 void check_http(const struct checker *checker);
+void check_members(const struct checker *checker);
 void check_names(const struct checker *checker);
 
 #endif

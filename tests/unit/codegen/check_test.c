@@ -149,6 +149,18 @@ static const struct bad bads[] = {
      "rpc N(E) returns (Reply) { option (weir.consume) = {topic: 'order.x'}; } }\n",
      "4:28: topic \"order.x\" is consumed by t.S/M already"},
 
+    {"a word of C's own", "message M {\nstring restrict = 1;\n}\n",
+     "3:1: t.M: a field cannot be named restrict, which is a word of C's own"},
+    {"the member that every message has", "message M {\nstring base = 1;\n}\n",
+     "3:1: t.M: the field base needs the C member base, which the message itself has: rename one of them"},
+    {"the count of another field", "message M {\nrepeated string items = 1;\nint32 n_items = 2;\n}\n",
+     "4:1: t.M: the field n_items needs the C member n_items, which the field items has: rename one of them"},
+    {"the case of a oneof", "message M {\nint32 kind_case = 1;\noneof kind {\nstring a = 2;\n}\n}\n",
+     "5:1: t.M: the oneof kind needs the C member kind_case, which the field kind_case has: rename one of "
+     "them"},
+    {"names that differ in case", "message M {\nstring myName = 1;\nstring myname = 2;\n}\n",
+     "4:1: t.M: the field myname needs the C member myname, which the field myName has: rename one of them"},
+
     {"two services of one prefix", "service Order {}\nservice OrderService {}\n",
      "3:1: the service t.OrderService needs the C name order_channel_add, which the service t.Order has: "
      "rename one of them"},

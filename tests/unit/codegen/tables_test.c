@@ -7,6 +7,9 @@
 #include "google/protobuf/struct.weir.h"
 #include "google/protobuf/timestamp.weir.h"
 #include "grpc/health/v1/health.weir.h"
+#include "odd/no_package.weir.h"
+#include "odd/odd-names.v2.weir.h"
+#include "odd/old.weir.h"
 
 static const struct weir_field *field(const struct weir_message *message, const char *name)
 {
@@ -238,6 +241,46 @@ static void a_method_has_the_rule_and_its_additional_bindings(void **state)
     assert_int_equal(echo_service_type.methods[3].http_count, 0);
 }
 
+/* ---- Names that are awkward in C ---- */
+
+static void odd_names_become_what_protobuf_c_makes_of_them(void **state)
+{
+    (void)state;
+    const struct weir_message *message = &odd__httpthings_v2__x9__httpserver2__table;
+    assert_string_equal(message->full_name, "odd.HTTPThings_v2.x9.HTTPServer2");
+    assert_int_equal(message->struct_size, sizeof(Odd__HTTPThingsV2__X9__HTTPServer2));
+    assert_string_equal(field(message, "json")->json_name, "a \"b\" \\ \xc3\xbc");
+    assert_string_equal(field(message, "two__lines")->json_name, "twoLines");
+    assert_int_equal(message->fields[message->field_count - 1].number, 536870911);
+    assert_int_equal(odd__httpthings_v2__x9__httpserver2__inner__thing__deep__kind__table.values[1].number,
+                     INT32_MIN);
+    assert_string_equal(bare__words__no_package__table.full_name, "NoPackage");
+    assert_string_equal(things_service_type.methods[1].full_name,
+                        "odd.HTTPThings_v2.x9.Things/getHTTPStatus2");
+    assert_string_equal(service_service_type.full_name, "odd.HTTPThings_v2.x9.Service");
+    assert_int_equal(nothing_service_type.method_count, 0);
+}
+
+static void keywords_get_an_underscore(void **state)
+{
+    (void)state;
+    const struct things_handlers handlers = {.void_ = {.inline_ = true}, .register_ = {.inline_ = true}};
+    assert_true(things_service_type.methods[0].is_inline(&handlers));
+    assert_false(things_service_type.methods[1].is_inline(&handlers));
+    assert_true(things_service_type.methods[2].is_inline(&handlers));
+}
+
+static void proto2_has_presence_required_and_unpacked(void **state)
+{
+    (void)state;
+    const struct weir_message *message = &odd__old__old__table;
+    assert_true(field(message, "id")->required && !field(message, "id")->optional);
+    assert_true(field(message, "count")->optional && !field(message, "count")->required);
+    assert_false(field(message, "loose")->packed);
+    assert_true(field(message, "packed")->packed);
+    assert_int_equal(message->field_count, 6);
+}
+
 /* ---- Thunks: a call is only a pointer to them ---- */
 
 static struct {
@@ -323,6 +366,9 @@ int main(void)
         cmocka_unit_test(a_topic_knows_its_key),
         cmocka_unit_test(a_service_lists_its_methods),
         cmocka_unit_test(a_method_has_the_rule_and_its_additional_bindings),
+        cmocka_unit_test(odd_names_become_what_protobuf_c_makes_of_them),
+        cmocka_unit_test(keywords_get_an_underscore),
+        cmocka_unit_test(proto2_has_presence_required_and_unpacked),
         cmocka_unit_test(thunks_call_the_authors_handlers),
         cmocka_unit_test(a_method_without_its_main_callback_is_not_present),
     };
