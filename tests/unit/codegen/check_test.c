@@ -158,8 +158,6 @@ static const struct bad bads[] = {
     {"the case of a oneof", "message M {\nint32 kind_case = 1;\noneof kind {\nstring a = 2;\n}\n}\n",
      "5:1: t.M: the oneof kind needs the C member kind_case, which the field kind_case has: rename one of "
      "them"},
-    {"names that differ in case", "message M {\nstring myName = 1;\nstring myname = 2;\n}\n",
-     "4:1: t.M: the field myname needs the C member myname, which the field myName has: rename one of them"},
 
     {"two services of one prefix", "service Order {}\nservice OrderService {}\n",
      "3:1: the service t.OrderService needs the C name order_channel_add, which the service t.Order has: "
