@@ -7,7 +7,7 @@
 
 #include "core/config_parts.h"
 
-#define FILE_BYTES_MAX (1024 * 1024)
+#define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 struct reading {
     struct config *config;
@@ -199,7 +199,7 @@ static bool read_text(struct config *config, FILE *file, struct weir_buffer *ret
         return false;
     }
     if (ret_text->size > FILE_BYTES_MAX) {
-        config_add_problem(config, "%s: larger than %d bytes", config->file, FILE_BYTES_MAX);
+        config_add_problem(config, "%s: larger than %zu bytes", config->file, FILE_BYTES_MAX);
         return false;
     }
     return true;

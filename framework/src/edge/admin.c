@@ -31,19 +31,6 @@ struct admin {
 
 /* ---- What it says ---- */
 
-enum route { ROUTE_HEALTH = 1, ROUTE_READY, ROUTE_METRICS, ROUTE_UNKNOWN, ROUTE_WRONG_METHOD };
-
-static enum route route_of(const struct http_head *head)
-{
-    static const char *const paths[] = {
-        [ROUTE_HEALTH] = "/healthz", [ROUTE_READY] = "/ready", [ROUTE_METRICS] = "/metrics"};
-    enum route route = ROUTE_HEALTH;
-    while (route < ROUTE_UNKNOWN && !weir_bytes_equal_text(head->path, paths[route]))
-        route++;
-    bool reads = weir_bytes_equal_text(head->method, "GET") || weir_bytes_equal_text(head->method, "HEAD");
-    return route < ROUTE_UNKNOWN && !reads ? ROUTE_WRONG_METHOD : route;
-}
-
 static struct http_header header(const char *name, const char *value)
 {
     return (struct http_header){weir_bytes_of_text(name), weir_bytes_of_text(value)};
@@ -91,9 +78,50 @@ static void answer_problem(struct exchange *exchange, int status, const char *de
 
 /* ---- Exchanges ---- */
 
+static void answer_health(struct exchange *exchange)
+{
+    answer_text(exchange, 200, "ok");
+}
+
+static void answer_ready(struct exchange *exchange)
+{
+    const struct admin *admin = exchange_server(exchange);
+    if (weir_app_ready(admin->component.app))
+        answer_text(exchange, 200, "ready");
+    else
+        answer_text(exchange, 503, "not ready");
+}
+
+static void answer_unknown(struct exchange *exchange)
+{
+    answer_problem(exchange, 404, "there are /healthz, /ready and /metrics");
+}
+
+static void answer_wrong_method(struct exchange *exchange)
+{
+    answer_problem(exchange, 405, "GET and HEAD only");
+}
+
+struct route {
+    const char *path;
+    void (*answer)(struct exchange *exchange);
+};
+
+static struct route *route_of(const struct http_head *head)
+{
+    static struct route routes[] = {
+        {"/healthz", answer_health}, {"/ready", answer_ready}, {"/metrics", answer_metrics}};
+    static struct route unknown = {NULL, answer_unknown}, wrong_method = {NULL, answer_wrong_method};
+    bool reads = weir_bytes_equal_text(head->method, "GET") || weir_bytes_equal_text(head->method, "HEAD");
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (weir_bytes_equal_text(head->path, routes[i].path))
+            return reads ? &routes[i] : &wrong_method;
+    return &unknown;
+}
+
 static void on_head(struct exchange *exchange, const struct http_head *head)
 {
-    exchange_set_user(exchange, (void *)(uintptr_t)route_of(head));
+    exchange_set_user(exchange, route_of(head));
 }
 
 static void on_body(struct exchange *exchange, struct weir_bytes piece)
@@ -103,27 +131,8 @@ static void on_body(struct exchange *exchange, struct weir_bytes piece)
 
 static void on_end(struct exchange *exchange)
 {
-    const struct admin *admin = exchange_server(exchange);
-    switch ((enum route)(uintptr_t)exchange_user(exchange)) {
-    case ROUTE_HEALTH:
-        answer_text(exchange, 200, "ok");
-        break;
-    case ROUTE_READY:
-        if (weir_app_ready(admin->component.app))
-            answer_text(exchange, 200, "ready");
-        else
-            answer_text(exchange, 503, "not ready");
-        break;
-    case ROUTE_METRICS:
-        answer_metrics(exchange);
-        break;
-    case ROUTE_UNKNOWN:
-        answer_problem(exchange, 404, "there are /healthz, /ready and /metrics");
-        break;
-    case ROUTE_WRONG_METHOD:
-        answer_problem(exchange, 405, "GET and HEAD only");
-        break;
-    }
+    const struct route *route = exchange_user(exchange);
+    route->answer(exchange);
 }
 
 static void on_gone(struct exchange *exchange, bool complete)

@@ -256,9 +256,10 @@ static void name_service(const char *name)
     struct service *former = service;
     if (!name || (former && strcmp(former->name, name) == 0))
         return;
-    struct service *next = memory_alloc(sizeof *next + strlen(name) + 1);
+    size_t size = strlen(name) + 1;
+    struct service *next = memory_alloc(sizeof *next + size);
     next->former = former;
-    strcpy(next->name, name);
+    memcpy(next->name, name, size);
     service = next;
 }
 

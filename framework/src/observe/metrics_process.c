@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -21,17 +22,18 @@ static double cpu_seconds(void *arg)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* The second number of statm: pages in RAM (proc(5)). */
 static double resident_bytes(void *arg)
 {
     (void)arg;
-    long pages = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
     if (!file)
         return 0;
-    if (fscanf(file, "%*s %ld", &pages) != 1)
-        pages = 0;
+    const char *line = fgets(text, sizeof text, file);
     fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    const char *second = line ? strchr(line, ' ') : NULL;
+    return second ? (double)strtol(second, NULL, 10) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static double open_descriptors(void *arg)
