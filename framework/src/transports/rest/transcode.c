@@ -113,58 +113,64 @@ static bool read_varint(struct weir_bytes wire, size_t *at, uint64_t *ret_value)
     return false;
 }
 
-bool transcode_take_field(struct weir_bytes wire, uint32_t number, struct weir_buffer *ret_wire)
+bool transcode_next_record(struct weir_bytes wire, size_t *at, struct wire_record *ret_record)
 {
-    for (size_t at = 0; at < wire.size;) {
-        size_t from = at;
-        uint64_t tag, size = 0;
-        if (!read_varint(wire, &at, &tag))
+    size_t from = *at;
+    uint64_t tag, size = 0, value;
+    if (!read_varint(wire, at, &tag) || tag >> 32 != 0)
+        return false;
+    switch (tag & 7) {
+    case 0:
+        if (!read_varint(wire, at, &value))
             return false;
-        switch (tag & 7) {
-        case 0:
-            if (!read_varint(wire, &at, &size))
-                return false;
-            size = 0;
-            break;
-        case 1:
-            size = 8;
-            break;
-        case 2:
-            if (!read_varint(wire, &at, &size))
-                return false;
-            break;
-        case 5:
-            size = 4;
-            break;
-        default:
+        break;
+    case 1:
+        size = 8;
+        break;
+    case 2:
+        if (!read_varint(wire, at, &size))
             return false;
-        }
-        if (size > wire.size - at)
-            return false;
-        at += size;
-        if (tag >> 3 == number)
-            weir_buffer_append(ret_wire, wire.data + from, at - from);
+        break;
+    case 5:
+        size = 4;
+        break;
+    default:
+        return false;
     }
+    if (size > wire.size - *at)
+        return false;
+    *ret_record = (struct wire_record){
+        .number = (uint32_t)(tag >> 3),
+        .whole = weir_bytes(wire.data + from, *at + size - from),
+        .payload = weir_bytes(wire.data + *at, (tag & 7) == 2 ? size : 0),
+    };
+    *at += size;
     return true;
 }
 
-/* The field alone as JSON, {"name":VALUE}, without what is around the value. */
-static enum weir_status field_to_json(const struct weir_message *message, const struct weir_field *field,
-                                      struct weir_bytes wire, const struct weir_json_options *options,
-                                      struct weir_buffer *ret_json, struct weir_error *err)
+/* What the field's value is within {"name":VALUE}, which is how it alone is written. */
+enum weir_status transcode_field(const struct weir_message *message, const struct weir_field *field,
+                                 struct weir_bytes wire, const struct weir_json_options *options,
+                                 struct weir_buffer *ret_json, struct weir_error *err)
 {
-    struct weir_buffer part = {0}, json = {0};
+    static const uint16_t first = 0;
     const struct weir_message alone = {.full_name = message->full_name,
                                        .fields = field,
                                        .field_count = 1,
-                                       .by_json_name = &(uint16_t){0},
-                                       .by_name = &(uint16_t){0},
+                                       .by_json_name = &first,
+                                       .by_name = &first,
                                        .oneof_count = message->oneof_count};
-    enum weir_status status = WEIR_OK;
-    if (!transcode_take_field(wire, field->number, &part))
-        status = weir_fail(err, WEIR_INTERNAL, "the reply is no %s", message->full_name);
-    else
-        status = weir_wire_to_json(&alone, weir_buffer_bytes(&part), options, &json, err);
+    struct weir_buffer part = {0}, json = {0};
+    struct wire_record record;
+    bool right = true;
+    for (size_t at = 0; right && at < wire.size;) {
+        right = transcode_next_record(wire, &at, &record);
+        if (right && record.number == field->number)
+            weir_buffer_append(&part, record.whole.data, record.whole.size);
+    }
+    enum weir_status status = right
+                                  ? weir_wire_to_json(&alone, weir_buffer_bytes(&part), options, &json, err)
+                                  : weir_fail(err, WEIR_INTERNAL, "the bytes are no %s", message->full_name);
     const uint8_t *colon = status == WEIR_OK ? memmem(json.data, json.size, "\":", 2) : NULL;
     if (colon)
         weir_buffer_append(ret_json, colon + 2, json.size - (size_t)(colon + 2 - json.data) - 1);
@@ -183,6 +189,6 @@ enum weir_status transcode_reply(const struct weir_method *method, const struct 
     const struct weir_json_options options = {.with_defaults = true};
     if (!binding->response_body[0])
         return weir_wire_to_json(method->reply, wire, &options, ret_json, err);
-    return field_to_json(method->reply, router_field(method->reply, binding->response_body), wire, &options,
-                         ret_json, err);
+    return transcode_field(method->reply, router_field(method->reply, binding->response_body), wire, &options,
+                           ret_json, err);
 }

@@ -4,6 +4,7 @@
 #define WEIR_REST_TRANSCODE_H
 
 #include <weir/bytes.h>
+#include <weir/codec.h>
 #include <weir/error.h>
 
 #include "transports/rest/router.h"
@@ -19,7 +20,17 @@ enum weir_status transcode_reply(const struct weir_method *method, const struct 
                                  struct weir_bytes wire, struct weir_buffer *ret_json,
                                  struct weir_error *err);
 
-/* The records of one field of wire bytes; false for bytes that are no message. */
-bool transcode_take_field(struct weir_bytes wire, uint32_t number, struct weir_buffer *ret_wire);
+/* One field of a message as JSON, "null" when there is nothing to print. Appends. */
+enum weir_status transcode_field(const struct weir_message *message, const struct weir_field *field,
+                                 struct weir_bytes wire, const struct weir_json_options *options,
+                                 struct weir_buffer *ret_json, struct weir_error *err);
+
+/* One record of wire bytes: from *at on, which moves behind it. False for bytes that are no message. */
+struct wire_record {
+    uint32_t number;
+    struct weir_bytes whole;   /* with its tag */
+    struct weir_bytes payload; /* of a length-delimited one */
+};
+bool transcode_next_record(struct weir_bytes wire, size_t *at, struct wire_record *ret_record);
 
 #endif
