@@ -675,6 +675,86 @@ static void stops_under_load_lose_no_call(void **state)
     assert_int_equal(load.statuses[WEIR_OK], served); /* each was served exactly once */
 }
 
+/* ---- Everything at once ---- */
+
+struct chaos {
+    struct fixture *fixture;
+    unsigned seed;
+    int calls;
+};
+
+static void one_call(struct fixture *f, unsigned *seed)
+{
+    struct weir_call *call = weir_call_background(&f->out.channel, NULL, 1 + rand_r(seed) % 20);
+    Echo__WaitRequest wait = ECHO__WAIT_REQUEST__INIT;
+    Echo__WaitReply *waited;
+    Echo__EchoRequest request = ECHO__ECHO_REQUEST__INIT;
+    Echo__EchoReply *echoed;
+    Echo__CountRequest counted = ECHO__COUNT_REQUEST__INIT;
+    struct weir_client_stream *stream;
+    switch (rand_r(seed) % 4) {
+    case 0:
+        echo_echo(call, &f->out.channel, &request, &echoed);
+        break;
+    case 1:
+        wait.block_ms = rand_r(seed) % 20;
+        echo_wait(call, &f->out.channel, &wait, &waited);
+        break;
+    case 2:
+        counted.n = rand_r(seed) % 200;
+        counted.padding_bytes = rand_r(seed) % 2000;
+        counted.stay = rand_r(seed) % 2;
+        stream = echo_count_open(call, &f->out.channel, &counted);
+        for (int i = rand_r(seed) % 100; i > 0 && echo_count_read(stream);)
+            i--;
+        weir_client_stream_finish(stream);
+        break;
+    case 3:
+        stream = echo_chat_open(call, &f->out.channel);
+        for (int i = rand_r(seed) % 10; i > 0; i--) {
+            Echo__ChatRequest message = ECHO__CHAT_REQUEST__INIT;
+            message.text = (char *)"chaos";
+            echo_chat_write(stream, &message);
+            if (i % 2)
+                echo_chat_read(stream);
+        }
+        weir_client_stream_finish(stream);
+        break;
+    }
+    weir_call_background_end(call);
+}
+
+static void *make_chaos(void *arg)
+{
+    struct chaos *chaos = arg;
+    for (int i = 0; i < chaos->calls; i++)
+        one_call(chaos->fixture, &chaos->seed);
+    return NULL;
+}
+
+/* Deadlines and cancels at every moment, through a stop and a new start: nothing hangs, and nothing is left.
+ */
+static void chaos_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = *state;
+    enum { THREADS = 6 };
+    struct chaos chaos[THREADS];
+    pthread_t threads[THREADS];
+    serve_echo(f, false, NULL, NULL);
+    for (unsigned i = 0; i < THREADS; i++) {
+        chaos[i] = (struct chaos){.fixture = f, .seed = i + 1, .calls = 150};
+        assert_int_equal(pthread_create(&threads[i], NULL, make_chaos, &chaos[i]), 0);
+    }
+    assert_true(echo_service_wait(&f->echo, &f->echo.opened, 50));
+    assert_int_equal(stop(&f->running), 0);
+    echo_service_clean_up(&f->echo);
+    serve_echo(f, true, NULL, NULL);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(rpc_client_in_flight(f->out.client), 0);
+    assert_int_equal(stop(&f->running), 0);
+}
+
 /* ---- Start ---- */
 
 static void a_taken_port_fails_the_start(void **state)
@@ -735,6 +815,7 @@ int main(void)
         TEST(a_stream_ends_itself_when_the_server_drains),
         TEST(what_does_not_end_in_time_is_cut_and_told),
         TEST(stops_under_load_lose_no_call),
+        TEST(chaos_leaves_nothing_behind),
         TEST(a_taken_port_fails_the_start),
         TEST(a_service_served_twice_is_a_mistake),
     };
