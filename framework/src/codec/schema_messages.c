@@ -262,7 +262,7 @@ enum weir_status schema_read_message(struct weir_schema *schema, const struct de
     for (struct reader reader = reader_of(definition->proto, &schema->bad); reader_next(&reader);) {
         if (reader.member.number != 2)
             continue;
-        bool made;
+        bool made = false;
         enum weir_status status = read_field(schema, definition, reader.member.content, &fields[at++], &made);
         if (status != WEIR_OK)
             return status;
