@@ -515,6 +515,28 @@ static void a_taken_port_is_an_error_that_names_it(void **state)
     rpc_server_destroy(second);
 }
 
+static void a_unix_socket_serves_and_is_not_taken_from_its_server(void **state)
+{
+    struct fixture *fixture = *state;
+    char listen[64];
+    snprintf(listen, sizeof listen, "unix:/tmp/weir-rpc-test-%d", (int)getpid());
+    struct weir_error err = {0};
+    struct rpc_server *first = new_server(fixture, listen), *second = new_server(fixture, listen);
+    assert_int_equal(rpc_server_start(first, &err), WEIR_OK);
+    assert_int_equal(rpc_server_start(second, &err), WEIR_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "Address already in use"));
+
+    struct rpc_client *client =
+        rpc_client_new(&(struct rpc_client_options){.target = listen, .connect_backoff_ms = 200});
+    assert_int_equal(rpc_client_start(client, &err), WEIR_OK);
+    struct caller caller;
+    assert_int_equal(caller_call(&caller, client, &unary, weir_bytes_of_text("hello")), WEIR_OK);
+    rpc_client_destroy(client);
+    rpc_server_destroy(second);
+    rpc_server_destroy(first);
+    assert_int_not_equal(access(listen + 5, F_OK), 0);
+}
+
 static void a_cut_tells_every_handler_and_its_answer_still_arrives(void **state)
 {
     struct fixture *fixture = *state;
@@ -671,6 +693,7 @@ int main(void)
         TEST(a_message_over_the_limit_ends_the_stream),
         TEST(a_stream_is_told_that_the_server_drains),
         TEST(a_taken_port_is_an_error_that_names_it),
+        TEST(a_unix_socket_serves_and_is_not_taken_from_its_server),
         TEST(a_cut_tells_every_handler_and_its_answer_still_arrives),
         TEST(a_restarted_server_is_reached_again_soon),
         TEST(without_a_server_the_deadline_says_what_is_missing),

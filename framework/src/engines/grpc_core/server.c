@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
+#include <weir/log.h>
 
 #include "core/memory.h"
 
@@ -236,6 +238,24 @@ static enum weir_status cannot_listen(const char *address, struct weir_error *er
                        : weir_fail(err, WEIR_UNAVAILABLE, "cannot listen on %s", address);
 }
 
+/* The core takes a socket's path away from the server that has it. */
+static enum weir_status check_unix_path(const char *address, struct weir_error *err)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    if (strncmp(address, "unix:", 5) != 0)
+        return WEIR_OK;
+    if (strlen(address + 5) >= sizeof path.sun_path)
+        return weir_fail(err, WEIR_INVALID_ARGUMENT, "cannot listen on %s: the path is longer than %zu bytes",
+                         address, sizeof path.sun_path - 1);
+    strcpy(path.sun_path, address + 5);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool taken = fd >= 0 && connect(fd, (struct sockaddr *)&path, sizeof path) == 0;
+    if (fd >= 0)
+        close(fd);
+    return taken ? weir_fail_errno(err, WEIR_UNAVAILABLE, EADDRINUSE, "cannot listen on %s", address)
+                 : WEIR_OK;
+}
+
 static enum weir_status start_workers(struct rpc_server *server, struct weir_error *err)
 {
     for (size_t i = 0; i < server->worker_count; i++) {
@@ -254,6 +274,9 @@ static enum weir_status start_workers(struct rpc_server *server, struct weir_err
 
 enum weir_status rpc_server_start(struct rpc_server *server, struct weir_error *err)
 {
+    enum weir_status status = check_unix_path(server->listen, err);
+    if (status != WEIR_OK)
+        return status;
     core_acquire();
     server->started = true;
     server->core = new_core(&server->options);
@@ -294,7 +317,8 @@ void rpc_server_quiesce(struct rpc_server *server)
     if (!server->started || server->quiesced)
         return;
     server->quiesced = true;
-    core_stop_listening(server->core);
+    if (!core_stop_listening(server->core))
+        weir_log_warn("this gRPC library cannot send GOAWAY ahead: calls that are on their way may be lost");
 }
 
 void rpc_server_settle(struct rpc_server *server, struct weir_context *context)

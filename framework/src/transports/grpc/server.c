@@ -10,6 +10,7 @@
 #include <weir/app.h>
 #include <weir/clock.h>
 #include <weir/config.h>
+#include <weir/log.h>
 
 #include "call/call.h"
 #include "core/memory.h"
@@ -220,7 +221,15 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     };
     server->engine = rpc_server_new(&options, server->methods, server->method_count, &user_ops, server);
     enum weir_status status = health_start(server->health, err);
-    return status == WEIR_OK ? rpc_server_start(server->engine, err) : status;
+    if (status == WEIR_OK)
+        status = rpc_server_start(server->engine, err);
+    if (status != WEIR_OK) {
+        take_down(server);
+        return status;
+    }
+    weir_log_info("serving gRPC", weir_field_text("listen", options.listen),
+                  weir_field_int("port", rpc_server_port(server->engine)));
+    return WEIR_OK;
 }
 
 /* Clients learn that they should go elsewhere; what they have sent by then is accepted work. */
