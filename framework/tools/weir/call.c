@@ -148,8 +148,9 @@ static int run(struct call *call, const struct arguments *arguments, int argc, c
         call->deadline_ns = unary ? weir_deadline_in_ms(TIMEOUT_S * 1000) : WEIR_NEVER;
     if (!sends_many(call) && !next_request(call))
         return call->exit_status ? call->exit_status : tool_fail(EX_DATAERR, "no request on stdin");
-    if (!tool_reach(call->target))
-        return EX_UNAVAILABLE;
+    int unreachable = tool_reach(call->target);
+    if (unreachable != 0)
+        return unreachable;
     return arguments->rest ? call_rest(call) : call_grpc(call);
 }
 

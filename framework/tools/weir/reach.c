@@ -34,48 +34,40 @@ static int try_connect(int family, const struct sockaddr *address, socklen_t siz
     return errnum;
 }
 
-static bool reach_unix(const char *target, const char *path)
+static int reach_unix(const char *target, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
-        return !tool_fail(EX_USAGE, "%s: the path is too long for a socket", target);
+        return tool_fail(EX_USAGE, "%s: the path is too long for a socket", target);
     memcpy(address.sun_path, path, strlen(path));
     int errnum = try_connect(AF_UNIX, (const struct sockaddr *)&address, sizeof address);
-    if (errnum != 0)
-        tool_fail(EX_UNAVAILABLE, "nobody listens on %s: %s", target, strerror(errnum));
-    return errnum == 0;
+    return errnum == 0 ? 0 : tool_fail(EX_UNAVAILABLE, "nobody listens on %s: %s", target, strerror(errnum));
 }
 
-static bool reach_host(const char *target, const char *host, const char *port)
+static int reach_host(const char *target, const char *host, const char *port)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *addresses = NULL;
     int error = getaddrinfo(host, port, &hints, &addresses);
-    if (error != 0) {
-        tool_fail(EX_UNAVAILABLE, "cannot find %s: %s", target, gai_strerror(error));
-        return false;
-    }
+    if (error != 0)
+        return tool_fail(EX_UNAVAILABLE, "cannot find %s: %s", target, gai_strerror(error));
     int errnum = ECONNREFUSED;
     for (struct addrinfo *at = addresses; at && errnum != 0; at = at->ai_next)
         errnum = try_connect(at->ai_family, at->ai_addr, at->ai_addrlen);
     freeaddrinfo(addresses);
     if (errnum == ECONNREFUSED)
-        tool_fail(EX_UNAVAILABLE, "nobody listens on %s: connection refused", target);
-    else if (errnum != 0)
-        tool_fail(EX_UNAVAILABLE, "cannot reach %s: %s", target, strerror(errnum));
-    return errnum == 0;
+        return tool_fail(EX_UNAVAILABLE, "nobody listens on %s: connection refused", target);
+    return errnum == 0 ? 0 : tool_fail(EX_UNAVAILABLE, "cannot reach %s: %s", target, strerror(errnum));
 }
 
-bool tool_reach(const char *target)
+int tool_reach(const char *target)
 {
     if (strncmp(target, "unix:", 5) == 0)
         return reach_unix(target, target + 5);
     char host[256];
     const char *colon = strrchr(target, ':');
     if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-        (size_t)(colon - target) >= sizeof host) {
-        tool_fail(EX_USAGE, "%s is no target: HOST:PORT or unix:PATH", target);
-        return false;
-    }
+        (size_t)(colon - target) >= sizeof host)
+        return tool_fail(EX_USAGE, "%s is no target: HOST:PORT or unix:PATH", target);
     size_t begin = target[0] == '[', end = (size_t)(colon - target);
     if (begin && end > 0 && target[end - 1] == ']')
         end--;

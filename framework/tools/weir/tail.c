@@ -281,6 +281,13 @@ int tail_command(int argc, char **argv)
     if (!schema)
         return EX_NOINPUT;
     tail.schema = schema;
+    /* librdkafka would wait and then say less. */
+    bool one = !strchr(tail.brokers, ',') && strchr(tail.brokers, ':');
+    int unreachable = one ? tool_reach(tail.brokers) : 0;
+    if (unreachable != 0) {
+        weir_schema_destroy(schema);
+        return unreachable;
+    }
     struct sigaction action = {.sa_handler = interrupt};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

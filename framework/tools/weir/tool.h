@@ -25,8 +25,8 @@ void tool_say_nearest(const struct weir_schema *schema, const char *what, const 
 /* Options with which Any finds its types. */
 struct weir_json_options tool_json(const struct weir_schema *schema);
 
-/* True when somebody listens on "HOST:PORT", "[V6]:PORT" or "unix:PATH"; else said why. */
-bool tool_reach(const char *target);
+/* 0 when somebody listens on "HOST:PORT", "[V6]:PORT" or "unix:PATH"; else the exit status, and said why. */
+int tool_reach(const char *target);
 
 /* The commands; argv[0] is the command's name. Return the exit status. */
 int call_command(int argc, char **argv);
