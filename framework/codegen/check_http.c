@@ -47,13 +47,14 @@ static bool is_text(const struct field *field)
 static void check_variable(const struct checker *checker, const struct route *route, const char *variable)
 {
     const char *path = route->binding->path;
-    const struct message *message = route->method->request;
+    const struct message *request = route->method->request, *message = request;
     char *rest = weir_arena_strdup(checker->model->arena, variable);
-    for (char *part = strsep(&rest, "."); part; part = strsep(&rest, ".")) {
-        const struct field *field = message ? model_field(message, part) : NULL;
-        if (!field) {
+    while (rest) {
+        const char *part = strsep(&rest, ".");
+        const struct field *field = model_field(message, part);
+        if (!field || (rest && !field->message)) {
             check_fail(checker, route->place, "path \"%s\": {%s} is no field of %s", path, variable,
-                       route->method->request->full_name);
+                       request->full_name);
             return;
         }
         if (field->repeated) {

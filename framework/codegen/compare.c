@@ -87,12 +87,15 @@ static void compare_field(const struct field *old, const struct message *message
 
 static void compare_topic(const struct message *old, const struct message *new, struct findings *findings)
 {
-    const char *old_name = old->topic ? old->topic->name : "none",
-               *new_name = new->topic ? new->topic->name : "none";
-    if (old->topic && strcmp(old_name, new_name) != 0)
-        findings_add(findings, new->topic ? new->topic->place : new->place, new->full_name,
-                     "MESSAGE_SAME_TOPIC", "%s became %s", old_name, new_name);
-    else if (old->topic && strcmp(old->topic->key, new->topic->key) != 0)
+    if (!old->topic)
+        return;
+    if (!new->topic)
+        findings_add(findings, new->place, new->full_name, "MESSAGE_SAME_TOPIC", "%s was removed",
+                     old->topic->name);
+    else if (strcmp(old->topic->name, new->topic->name) != 0)
+        findings_add(findings, new->topic->place, new->full_name, "MESSAGE_SAME_TOPIC", "%s became %s",
+                     old->topic->name, new->topic->name);
+    else if (strcmp(old->topic->key, new->topic->key) != 0)
         findings_add(findings, new->topic->place, new->full_name, "TOPIC_SAME_KEY",
                      "%s became %s: records of one key would lose their order", old->topic->key,
                      new->topic->key);

@@ -100,7 +100,7 @@ static void add_ours(Plugin__CodeGeneratorResponse *response, const struct model
                      const Plugin__CodeGeneratorRequest *request)
 {
     size_t most = response->n_file + 2 * request->n_file_to_generate;
-    response->file = memory_realloc(response->file, (most + 1) * sizeof *response->file);
+    response->file = memory_realloc(response->file, (most + 1) * sizeof(void *));
     for (size_t i = 0; i < request->n_file_to_generate; i++) {
         const struct file *file = model_file(model, request->file_to_generate[i]);
         if (!file || file->no_generate)

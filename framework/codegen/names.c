@@ -41,7 +41,10 @@ const char *names_type(struct weir_arena *arena, const char *full_name)
         } else if (*from == '_') {
             next_is_upper = true;
         } else {
-            *to++ = next_is_upper ? to_upper(*from) : *from;
+            if (next_is_upper)
+                *to++ = to_upper(*from);
+            else
+                *to++ = *from;
             next_is_upper = false;
         }
     }

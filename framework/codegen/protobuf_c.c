@@ -11,8 +11,6 @@
 
 #include "core/memory.h"
 
-extern char **environ;
-
 static void forget_optional(Google__Protobuf__DescriptorProto *message)
 {
     for (size_t i = 0; i < message->n_field; i++)

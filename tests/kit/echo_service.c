@@ -57,7 +57,8 @@ static enum weir_status answer_echo(struct weir_call *call, const Echo__EchoRequ
     if (note_echo(echo, call, request))
         return weir_call_fail(call, echo->echo_status, "told to fail");
     const char *principal = weir_context_principal(weir_call_context(call));
-    reply->request = (Echo__EchoRequest *)(uintptr_t)request; /* lives as long as the reply */
+    reply->request = weir_call_alloc(call, sizeof *request);
+    *reply->request = *request; /* its parts live as long as the reply */
     reply->transport = weir_call_strdup(call, call->ops ? call->ops->name : "none");
     reply->principal = weir_call_strdup(call, principal ? principal : "");
     return WEIR_OK;
@@ -230,12 +231,12 @@ static void chat_step(struct weir_call *call, void *text)
                   .inline_ = (IS_INLINE)},                                                                   \
         .sum = {.message = sum_message,                                                                      \
                 .half_close = half_closed,                                                                   \
-                .open = stream_opened,                                                                         \
+                .open = stream_opened,                                                                       \
                 .cancel = told_cancelled,                                                                    \
                 .inline_ = (IS_INLINE)},                                                                     \
         .chat = {.message = chat_message,                                                                    \
                  .half_close = half_closed,                                                                  \
-                 .open = stream_opened,                                                                        \
+                 .open = stream_opened,                                                                      \
                  .cancel = told_cancelled,                                                                   \
                  .draining = told_draining,                                                                  \
                  .inline_ = (IS_INLINE)},                                                                    \

@@ -41,7 +41,8 @@ int protoc_run(struct weir_buffer *ret_output, const char *format, ...)
     weir_buffer_vprintf(&command, format, args);
     va_end(args);
     weir_buffer_append_text(&command, " 2>&1");
-    FILE *output = popen(weir_buffer_text(&command), "r");
+    FILE *output =
+        popen(weir_buffer_text(&command), "r"); /* NOLINT(cert-env33-c): a shell joins both outputs */
     weir_buffer_free(&command);
     if (!output)
         abort();
