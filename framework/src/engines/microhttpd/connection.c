@@ -109,6 +109,8 @@ void connection_notify(void *arg, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     if (!connection)
         return;
+    if (connection->exchange)
+        exchange_lost(connection->exchange);
     /* Its descriptor is open still, and closed right after this; a copy would stay in our epoll. */
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, connection->watch.fd, NULL);
     if (connection->linger && !connection->half_closed)

@@ -407,16 +407,8 @@ enum MHD_Result exchange_access(void *arg, struct MHD_Connection *mhd, const cha
     return on_end(exchange, mhd);
 }
 
-void exchange_completed(void *arg, struct MHD_Connection *mhd, void **context,
-                        enum MHD_RequestTerminationCode code)
+static void end(struct exchange *exchange, bool complete)
 {
-    (void)arg;
-    (void)mhd;
-    struct exchange *exchange = *context;
-    *context = NULL;
-    if (!exchange)
-        return;
-
     struct connection *connection = exchange->connection;
     exchange->loop->progress++;
     exchange->gone = true;
@@ -430,7 +422,22 @@ void exchange_completed(void *arg, struct MHD_Connection *mhd, void **context,
         exchange->response = NULL;
     }
     if (exchange->head_told)
-        exchange->loop->engine->ops->gone(exchange,
-                                          exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        exchange->loop->engine->ops->gone(exchange, complete);
     exchange_drop(exchange);
+}
+
+void exchange_completed(void *arg, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code)
+{
+    (void)arg;
+    (void)mhd;
+    struct exchange *exchange = *context;
+    *context = NULL;
+    if (exchange)
+        end(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+}
+
+void exchange_lost(struct exchange *exchange)
+{
+    end(exchange, false);
 }

@@ -186,6 +186,8 @@ enum MHD_Result exchange_access(void *arg, struct MHD_Connection *mhd, const cha
                                 const char *version, const char *data, size_t *size, void **context);
 void exchange_completed(void *arg, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code);
+/* Its connection is closed, and exchange_completed() was not called: 1.0.1 forgets it for a broken chunk. */
+void exchange_lost(struct exchange *exchange);
 void exchanges_resume(struct loop *loop);
 /* A suspended one whose connection is to be closed: libmicrohttpd must run it to see that. */
 void exchange_abandon(struct exchange *exchange);
