@@ -80,7 +80,8 @@ static void take_times(struct plan *plan, struct plan_part *part, const struct p
               (long long)cut_min, PLAN_CUT_MIN_FLOOR_MS);
     bool stops = part->has[OP_QUIESCE] || part->has[OP_DRAIN] || part->has[OP_FINISH];
     part->cut_min = stops ? or_default(cut_min, PLAN_CUT_MIN_DEFAULT_MS) : 0;
-    part->finish_min = checked(plan, part->name, "finish_min_ms", input->finish_min_ms);
+    int64_t finish_min = checked(plan, part->name, "finish_min_ms", input->finish_min_ms);
+    part->finish_min = part->has[OP_FINISH] ? finish_min : 0;
     part->drain_max = or_default(checked(plan, part->name, "drain_max_ms", input->drain_max_ms), -1);
     part->start_timeout = checked(plan, part->name, "start_timeout_ms", input->start_timeout_ms);
     if (!part->start_timeout) {

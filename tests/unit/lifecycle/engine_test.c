@@ -287,7 +287,7 @@ static void a_restart_over_stuck_work_becomes_a_stop(void **state)
     (void)state;
     struct story story;
     begin(&story, &options, (struct graph_line[]){{"db", .restart = twice}, {0}});
-    *fake(&story, "db") = (struct sim_fake){.lost = {.in_flight = 1, .stuck = 1}, .always_lost = true};
+    *fake(&story, "db") = (struct sim_fake){.work = {.in_flight = 1, .stuck = 1}, .lost = {.in_flight = 1, .stuck = 1}};
     fake(&story, "db")->ops[OP_DRAIN].takes = 1;
     sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
     assert_story(&story,

@@ -101,7 +101,7 @@ static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t
     for (uint32_t i = 0; i < seen->plan->count; i++)
         if (i != index && plan_needs(seen->plan, i, index) && !ended(seen, i, now, due))
             return false;
-    return seen->plan->parts[index].announcer || now >= seen->announce_until;
+    return seen->plan->parts[index].announcer || now >= seen->announce_until + (due == DUE_WAITS);
 }
 
 static bool drained(const struct invariants *seen, uint32_t index)
@@ -400,7 +400,8 @@ static bool something_goes_on(const struct invariants *seen, int64_t now, enum d
 
 static void check_progress(struct invariants *seen, int64_t now)
 {
-    enum due due = seen->event == EVENT_TICK ? DUE_COUNTS : DUE_WAITS;
+    /* The tick that began the stop gave limits that may be due by now: they have a tick of their own. */
+    enum due due = seen->event == EVENT_TICK && seen->t0 != now ? DUE_COUNTS : DUE_WAITS;
     EXPECT(something_goes_on(seen, now, due), "L2", PLAN_NONE);
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         const struct seen_part *part = &seen->parts[i];

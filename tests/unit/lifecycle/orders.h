@@ -9,11 +9,11 @@ static const struct plan_options orders_options = {
 
 static const struct graph_line orders[] = {
     {"telemetry", NULL, 100, 1000, .kind = BASE, .has = "sfx"},
-    {"admin", "telemetry", 100, .kind = BASE},
+    {"admin", "telemetry", 100, .kind = BASE, .has = "sqdx"},
     {"db", NULL, 100, 1000, .has = "sfx"},
     {"producer", NULL, 100, 2000, .has = "sfx"},
-    {"inventory", NULL},
-    {"executor", NULL},
+    {"inventory", NULL, .has = "sqdx"},
+    {"executor", NULL, .has = "sqdx"},
     {"relay", "db, producer", 250, 500, 5000},
     {"rest", "executor, db, relay, inventory", .kind = INGRESS, .has = "sqdx"},
     {"grpc", "executor, db, relay, inventory", .kind = INGRESS, .has = "sqdx"},

@@ -109,11 +109,12 @@ static const char *return_from(struct sim *sim, uint32_t part)
     struct sim_call *call = &sim->calls[part];
     const struct sim_fake *fake = &sim->fakes[part];
     const struct sim_op *op = &fake->ops[call->op];
-    bool work = call->op == OP_DRAIN || call->op == OP_FINISH;
     struct engine_event event = {
         .kind = EVENT_RETURNED, .part = part, .op = call->op, .text = "it did not work"};
-    if (work && (call->cut || fake->always_lost))
+    if (call->cut && (call->op == OP_DRAIN || call->op == OP_FINISH))
         event.work = &fake->lost;
+    else if (call->op == OP_DRAIN)
+        event.work = &fake->work;
     if (op->fails && !call->cut)
         event.status = WEIR_UNAVAILABLE;
     if (call->op == OP_START && call->cut && !op->cut_ok)

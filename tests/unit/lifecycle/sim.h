@@ -23,8 +23,8 @@ struct sim_op {
 
 struct sim_fake {
     struct sim_op ops[OP_COUNT];
+    struct weir_work work; /* reported by a drain that was not cut */
     struct weir_work lost; /* reported by a drain or a finish that was cut */
-    bool always_lost;      /* also by one that was not */
     uint32_t bad_starts;   /* bits: its first, second, ... start fails */
 };
 

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "lifecycle/report_path.h"
 #include "sim.h"
 
 static uint64_t runs = 20000, first_seed = 1;
@@ -131,7 +132,8 @@ static void random_fake(struct service *service, uint32_t index, struct sim_fake
                                     .completed = 1,
                                     .cancelled = in_100(chance, 80) ? 2 : 0,
                                     .stuck = in_100(chance, faults / 2) ? 1 : 0};
-    fake->always_lost = in_100(chance, faults / 4);
+    if (in_100(chance, faults / 4))
+        fake->work = fake->lost;
 }
 
 static void random_events(struct service *service, struct sim *sim)
@@ -154,6 +156,19 @@ static void random_events(struct service *service, struct sim *sim)
     }
 }
 
+/* The critical path's parts add up to the stop's length. */
+static const char *check_path(const struct engine *engine)
+{
+    struct path path;
+    path_find(engine, &path);
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < path.count; i++)
+        sum += path.parts[i].used;
+    path_free(&path);
+    bool third = engine->signal_count == ENGINE_SIGNALS_MAX; /* nobody has ended then */
+    return third || sum == engine->exited_at - engine->t0 ? NULL : "the critical path does not add up";
+}
+
 static const char *run_seed(uint64_t seed, bool with_trace, struct weir_buffer *ret_trace)
 {
     struct service service;
@@ -167,6 +182,8 @@ static const char *run_seed(uint64_t seed, bool with_trace, struct weir_buffer *
         random_fake(&service, i, &sim.fakes[i]);
     random_events(&service, &sim);
     const char *broken = service.plan->error_count ? service.plan->errors[0] : sim_run(&sim);
+    if (!broken)
+        broken = check_path(sim.engine);
     if (broken)
         snprintf(text, sizeof text, "%s", broken);
     if (ret_trace) {
