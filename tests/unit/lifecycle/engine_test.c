@@ -266,6 +266,31 @@ static void a_restart_happens_in_place_while_dependants_go_on(void **state)
     end(&story);
 }
 
+static void a_service_is_not_ready_while_a_component_restarts(void **state)
+{
+    (void)state;
+    struct plan *plan =
+        graph_plan(&options, (struct graph_line[]){{"db", .has = "s", .restart = twice}, {0}});
+    struct engine *engine = engine_new(plan);
+    const struct engine_event run = {.kind = EVENT_RUN}, tick = {.kind = EVENT_TICK},
+                              failed = {.kind = EVENT_FAILED},
+                              started = {.kind = EVENT_RETURNED, .op = OP_START};
+    uint32_t count;
+    engine_handle(engine, &run, 0, &count);
+    assert_false(engine_ready(engine));
+    engine_handle(engine, &started, 5, &count);
+    assert_true(engine_ready(engine));
+    engine_handle(engine, &failed, 1000, &count);
+    assert_false(engine_ready(engine));
+    assert_int_equal(engine_next_timer(engine), 1100);
+    engine_handle(engine, &tick, 1100, &count);
+    assert_false(engine_ready(engine));
+    engine_handle(engine, &started, 1200, &count);
+    assert_true(engine_ready(engine));
+    engine_destroy(engine);
+    plan_destroy(plan);
+}
+
 static void one_restart_too_many_becomes_a_stop_with_the_first_failure_as_its_cause(void **state)
 {
     (void)state;
@@ -287,7 +312,8 @@ static void a_restart_over_stuck_work_becomes_a_stop(void **state)
     (void)state;
     struct story story;
     begin(&story, &options, (struct graph_line[]){{"db", .restart = twice}, {0}});
-    *fake(&story, "db") = (struct sim_fake){.work = {.in_flight = 1, .stuck = 1}, .lost = {.in_flight = 1, .stuck = 1}};
+    *fake(&story, "db") =
+        (struct sim_fake){.work = {.in_flight = 1, .stuck = 1}, .lost = {.in_flight = 1, .stuck = 1}};
     fake(&story, "db")->ops[OP_DRAIN].takes = 1;
     sim_at(&story.sim, 1000, failure(&story, "db", "lost its disk"));
     assert_story(&story,
@@ -427,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_failed_component_begins_a_stop_with_itself_as_the_cause),
         cmocka_unit_test(a_component_that_fails_while_it_starts_is_looked_at_when_it_is_up),
         cmocka_unit_test(a_restart_happens_in_place_while_dependants_go_on),
+        cmocka_unit_test(a_service_is_not_ready_while_a_component_restarts),
         cmocka_unit_test(one_restart_too_many_becomes_a_stop_with_the_first_failure_as_its_cause),
         cmocka_unit_test(a_restart_over_stuck_work_becomes_a_stop),
         cmocka_unit_test(a_restart_waits_until_what_it_needs_is_up_again),

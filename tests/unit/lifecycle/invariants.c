@@ -83,6 +83,8 @@ static bool ended(const struct invariants *seen, uint32_t index, int64_t now, en
 {
     const struct seen_part *part = &seen->parts[index];
     const struct plan_part *plan = &seen->plan->parts[index];
+    if (part->gone)
+        return true;
     if (part->running != OP_NONE && due == DUE_WAITS)
         now--;
     if (part->running == OP_START)
@@ -101,7 +103,8 @@ static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t
     for (uint32_t i = 0; i < seen->plan->count; i++)
         if (i != index && plan_needs(seen->plan, i, index) && !ended(seen, i, now, due))
             return false;
-    return seen->plan->parts[index].announcer || now >= seen->announce_until + (due == DUE_WAITS);
+    bool announced = due == DUE_WAITS ? seen->announced : now >= seen->announce_until;
+    return seen->plan->parts[index].announcer || announced;
 }
 
 static bool drained(const struct invariants *seen, uint32_t index)
@@ -398,17 +401,17 @@ static bool something_goes_on(const struct invariants *seen, int64_t now, enum d
     return false;
 }
 
-static void check_progress(struct invariants *seen, int64_t now)
+static void check_progress(struct invariants *seen, int64_t now, enum due due)
 {
-    /* The tick that began the stop gave limits that may be due by now: they have a tick of their own. */
-    enum due due = seen->event == EVENT_TICK && seen->t0 != now ? DUE_COUNTS : DUE_WAITS;
     EXPECT(something_goes_on(seen, now, due), "L2", PLAN_NONE);
     for (uint32_t i = 0; i < seen->plan->count; i++) {
-        const struct seen_part *part = &seen->parts[i];
+        struct seen_part *part = &seen->parts[i];
         bool waits = part->up && !had_turn(part) && has_steps(&seen->plan->parts[i]);
         bool has_time = now < part->end && now < seen->work_end;
         EXPECT(!waits || !has_time || !turn_may_come(seen, i, now, due), "L3", i);
     }
+    for (uint32_t i = 0; i < seen->plan->count; i++)
+        seen->parts[i].gone = seen->parts[i].gone || (due == DUE_COUNTS && ended(seen, i, now, due));
 }
 
 static bool announces(const struct engine_action *actions, uint32_t count)
@@ -455,11 +458,14 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
     }
     check_outcomes(seen, engine, now);
     if (seen->stopping) {
+        seen->announced = now >= seen->announce_until;
         EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);
         seen->cause = engine->cause.kind;
         EXPECT(seen->third || now <= seen->work_end, "L1", PLAN_NONE);
+        /* The tick that began the stop gave limits that may be due by now: they have a tick of their own. */
+        bool all_due = seen->event == EVENT_TICK && !announces(actions, count);
         if (!seen->exited)
-            check_progress(seen, now);
+            check_progress(seen, now, all_due ? DUE_COUNTS : DUE_WAITS);
     }
     return seen->broken[0] ? seen->broken : NULL;
 }
