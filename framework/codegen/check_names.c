@@ -118,6 +118,18 @@ static bool reported(const struct names *names, size_t index, const char *first_
     return false;
 }
 
+/* Every program has the framework's own names, and those of the health service that it carries. */
+static void check_prefix(const struct checker *checker, const struct service *service)
+{
+    if (strcmp(service->prefix, "weir") == 0)
+        check_fail(checker, service->place, "service %s: the C prefix weir_ is the framework's",
+                   service->name);
+    else if (strcmp(service->prefix, "health") == 0 &&
+             strcmp(service->full_name, "grpc.health.v1.Health") != 0)
+        check_fail(checker, service->place,
+                   "service %s: the C prefix health_ is that of grpc.health.v1.Health", service->name);
+}
+
 void check_names(const struct checker *checker)
 {
     struct names names = {.arena = checker->model->arena};
@@ -135,8 +147,5 @@ void check_names(const struct checker *checker)
     }
     for (size_t i = 0; i < checker->file_count; i++)
         for (size_t j = 0; j < checker->files[i]->service_count; j++)
-            if (strcmp(checker->files[i]->services[j].prefix, "weir") == 0)
-                check_fail(checker, checker->files[i]->services[j].place,
-                           "service %s: the C prefix weir_ is the framework's",
-                           checker->files[i]->services[j].name);
+            check_prefix(checker, &checker->files[i]->services[j]);
 }

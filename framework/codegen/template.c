@@ -16,19 +16,18 @@ static enum weir_status wrong(const struct parser *parser, const char *what)
                      what, (size_t)(parser->at - parser->path) + 1);
 }
 
-/* RFC 3986's pchar without ':', which begins the verb, and '*', which is a wildcard. */
-static bool is_literal(const char *at)
+/* RFC 3986's pchar without ':', which begins the verb, '*', which is a wildcard, '=', and percent-encoding:
+ * paths are matched as they come. */
+static bool is_literal(char c)
 {
-    if (*at == '%')
-        return isxdigit((unsigned char)at[1]) && isxdigit((unsigned char)at[2]);
-    return isalnum((unsigned char)*at) || (*at != '\0' && strchr("-._~!$&'()+,;=@", *at));
+    return isalnum((unsigned char)c) || (c != '\0' && strchr("-._~!$&'()+,;@", c));
 }
 
 static const char *take_literal(struct parser *parser)
 {
     const char *begin = parser->at;
-    while (is_literal(parser->at))
-        parser->at += *parser->at == '%' ? 3 : 1;
+    while (is_literal(*parser->at))
+        parser->at++;
     return weir_arena_text(parser->arena, weir_bytes(begin, (size_t)(parser->at - begin)));
 }
 
@@ -50,7 +49,7 @@ static enum weir_status take_plain_segment(struct parser *parser)
         add_segment(parser, rest ? SEGMENT_REST : SEGMENT_ONE, NULL);
         return WEIR_OK;
     }
-    if (!is_literal(parser->at))
+    if (!is_literal(*parser->at))
         return wrong(parser, *parser->at == '\0' || *parser->at == '/'
                                  ? "an empty segment"
                                  : "a character that no segment may have");
@@ -116,7 +115,13 @@ enum weir_status template_parse(struct weir_arena *arena, const char *path, stru
         if (ret_template->verb[0] == '\0')
             return wrong(&parser, "an empty verb");
     }
-    return *parser.at == '\0' ? WEIR_OK : wrong(&parser, "a character that does not belong there");
+    if (*parser.at != '\0')
+        return wrong(&parser, "a character that does not belong there");
+    if (ret_template->segment_count > TEMPLATE_SEGMENTS_MAX ||
+        ret_template->variable_count > TEMPLATE_VARIABLES_MAX)
+        return weir_fail(err, WEIR_INVALID_ARGUMENT, "path \"%s\" has more than %d segments or %d variables",
+                         path, TEMPLATE_SEGMENTS_MAX, TEMPLATE_VARIABLES_MAX);
+    return WEIR_OK;
 }
 
 bool template_overlap(const struct template *left, const struct template *right)

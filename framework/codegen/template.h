@@ -9,6 +9,10 @@
 #include <weir/arena.h>
 #include <weir/error.h>
 
+/* What the REST server takes. */
+#define TEMPLATE_SEGMENTS_MAX 32
+#define TEMPLATE_VARIABLES_MAX 8
+
 enum segment_kind {
     SEGMENT_LITERAL,
     SEGMENT_ONE, /* "*": one segment, whatever it is */

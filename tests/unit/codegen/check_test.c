@@ -29,7 +29,9 @@ static const struct bad bads[] = {
     {"a contract in order", RULE("post: '/v1/{id}' body: '*'"), NULL},
     {"wildcards and verbs", RULE("get: '/v1/{id=a/*/b/**}:read'"), NULL},
     {"a nested variable", RULE("get: '/v1/{reply.text}/{kind}/{at}'"), NULL},
-    {"a percent-encoded literal", RULE("get: '/v1/a%20b/~c@d'"), NULL},
+    {"a literal of many characters", RULE("get: '/v1/a-b.c_d~e@f'"), NULL},
+    {"as much as there may be",
+     RULE("get: '/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2'"), NULL},
 
     {"no path", RULE("body: '*'"), RULE_AT "t.S/M: an HTTP binding without a path"},
     {"no slash", RULE("get: 'v1'"), RULE_AT "path \"v1\" does not begin with \"/\""},
@@ -43,8 +45,11 @@ static const struct bad bads[] = {
      RULE_AT "path \"/v1/{id={kind}}\": a character that no segment may have at position 9"},
     {"a character of no path", RULE("get: '/v1/a b'"),
      RULE_AT "path \"/v1/a b\": a character that does not belong there at position 6"},
-    {"half a percent", RULE("get: '/v1/%2'"),
-     RULE_AT "path \"/v1/%2\": a character that no segment may have at position 5"},
+    {"percent-encoding", RULE("get: '/v1/a%20b'"),
+     RULE_AT "path \"/v1/a%20b\": a character that does not belong there at position 6"},
+    {"too many segments", RULE("get: '/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3'"),
+     RULE_AT "path \"/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3\" has more than 32 "
+             "segments or 8 variables"},
     {"more after **", RULE("get: '/v1/{id=**}/x'"),
      RULE_AT "path \"/v1/{id=**}/x\": nothing but a verb may follow ** at position 13"},
     {"an empty verb", RULE("get: '/v1/x:'"), RULE_AT "path \"/v1/x:\": an empty verb at position 7"},
@@ -172,6 +177,8 @@ static const struct bad bads[] = {
      "them"},
     {"a service that takes the framework's prefix", "service WeirService {}\n",
      "2:1: service WeirService: the C prefix weir_ is the framework's"},
+    {"a service that takes the health service's prefix", "service HealthService {}\n",
+     "2:1: service HealthService: the C prefix health_ is that of grpc.health.v1.Health"},
     {"methods that are keywords of C",
      "service S {\nrpc Void(Request) returns (Reply);\nrpc New(Request) returns (Reply);\n}\n", NULL},
 };
