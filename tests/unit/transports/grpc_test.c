@@ -675,6 +675,41 @@ static void stops_under_load_lose_no_call(void **state)
     assert_int_equal(load.statuses[WEIR_OK], served); /* each was served exactly once */
 }
 
+static void a_server_that_failed_is_started_again_in_its_place(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_app *app = new_app("--grpc.restart_most=1");
+    struct weir_service *service = echo_service_start_with(app, &f->echo, false);
+    struct weir_grpc_server *server =
+        weir_grpc_server_add(app, "grpc", service, &(struct weir_grpc_options){.listen = f->listen});
+    run_app(&f->running, app);
+    Echo__EchoReply *reply;
+    assert_int_equal(echo(f, "before", &reply), WEIR_OK);
+    struct weir_error err = {.status = WEIR_UNAVAILABLE, .text = "the test says so"};
+    weir_component_failed(server, &err);
+    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
+    while (weir_app_ready(app) && weir_now_ns() < until)
+        usleep(1000);
+    while (!weir_app_ready(app) && weir_now_ns() < until)
+        usleep(1000);
+    assert_int_equal(echo(f, "after", &reply), WEIR_OK);
+    assert_int_equal(stop(&f->running), 0);
+}
+
+static void a_channel_that_is_not_up_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_app *app = new_app(NULL);
+    struct weir_channel *channel =
+        weir_grpc_channel_add(app, "out", &(struct weir_channel_options){.target = f->listen});
+    Echo__EchoRequest request = ECHO__ECHO_REQUEST__INIT;
+    Echo__EchoReply *reply;
+    assert_int_equal(echo_echo(f->call, channel, &request, &reply), WEIR_UNAVAILABLE);
+    assert_string_equal(weir_call_error(f->call)->text, "the channel is not up");
+    run_app(&f->running, app);
+    echo_service_init(&f->echo);
+}
+
 /* ---- Everything at once ---- */
 
 struct chaos {
@@ -815,6 +850,8 @@ int main(void)
         TEST(a_stream_ends_itself_when_the_server_drains),
         TEST(what_does_not_end_in_time_is_cut_and_told),
         TEST(stops_under_load_lose_no_call),
+        TEST(a_server_that_failed_is_started_again_in_its_place),
+        TEST(a_channel_that_is_not_up_says_so),
         TEST(chaos_leaves_nothing_behind),
         TEST(a_taken_port_fails_the_start),
         TEST(a_service_served_twice_is_a_mistake),

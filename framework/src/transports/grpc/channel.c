@@ -20,7 +20,10 @@ struct grpc_channel_component {
 static void begin(struct weir_channel *channel, struct outgoing *outgoing)
 {
     struct grpc_channel_component *self = (struct grpc_channel_component *)channel;
-    rpc_client_call(self->client, outgoing);
+    if (self->client)
+        rpc_client_call(self->client, outgoing);
+    else /* who calls does not need it, as he should */
+        outgoing->done(outgoing, WEIR_UNAVAILABLE, "the channel is not up", (struct weir_bytes){0});
 }
 
 static const struct channel_ops channel_ops = {.name = "grpc",
