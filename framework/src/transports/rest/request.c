@@ -18,6 +18,7 @@
 #include "transports/rest/transcode.h"
 
 #define HEADERS_MAX 4
+#define BODY_ROOM 65536 /* reserved at once; a larger body grows as it comes, so that a head alone costs nothing */
 
 struct request {
     atomic_int references;
@@ -199,7 +200,7 @@ static void on_head(struct exchange *exchange, const struct http_head *head)
     *request = (struct request){.server = server, .exchange = exchange, .head = *head, .match = match};
     atomic_init(&request->references, 1);
     request->binding = match.route->binding;
-    if (head->content_length > 0 && request->binding->body[0])
+    if (head->content_length > 0 && head->content_length <= BODY_ROOM && request->binding->body[0])
         weir_buffer_reserve(&request->body, (size_t)head->content_length);
     exchange_set_user(exchange, request);
 }
