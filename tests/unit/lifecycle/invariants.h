@@ -27,7 +27,8 @@ struct seen_part {
     bool late_up;    /* it came back ok after it had been given up */
     bool restarting; /* it failed, and no stop began: it serves nobody until its next start */
     bool failed;
-    bool gone; /* ended, and the engine has seen that */
+    bool given_up; /* the engine said so */
+    bool gone;     /* ended, and the engine has seen that */
     enum op running;
     bool called[OP_COUNT], returned[OP_COUNT]; /* in this cycle */
     int64_t returned_at[OP_COUNT];
@@ -46,6 +47,7 @@ struct invariants {
     uint32_t event_part;
     bool may_restart; /* the event is a failure of one that was up */
     bool stopping, ready, exited, third;
+    bool frozen;    /* the process stood still for a while: rules about time do not hold */
     bool announced; /* the announcement is over, and the engine has seen that */
     int64_t t0, work_end, announce_until;
     uint32_t signals;

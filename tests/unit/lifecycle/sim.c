@@ -50,8 +50,18 @@ static void set_due(struct sim *sim, uint32_t part)
     }
 }
 
+static void remember(struct sim *sim, const struct engine_action *action)
+{
+    const int64_t facts[] = {sim->now, (int64_t)action->kind, (int64_t)action->op, action->limit};
+    uint64_t *print = &sim->fingerprints[action->part];
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        *print = (*print ^ (uint64_t)facts[i]) * 0x100000001b3U; /* FNV-1a, by the word */
+}
+
 static void act(struct sim *sim, const struct engine_action *action)
 {
+    if (action->part != PLAN_NONE && action->op != OP_DESTROY)
+        remember(sim, action);
     struct sim_call *call = action->part == PLAN_NONE ? NULL : &sim->calls[action->part];
     switch (action->kind) {
     case ACTION_CALL:
@@ -159,6 +169,8 @@ static int64_t next_time(const struct sim *sim)
     for (uint32_t i = 0; i < sim->external_count; i++)
         if (!sim->externals[i].done && sim->externals[i].at < next)
             next = sim->externals[i].at;
+    if (next >= sim->frozen_from && next < sim->frozen_until)
+        next = sim->frozen_until;
     return next < sim->now ? sim->now : next;
 }
 

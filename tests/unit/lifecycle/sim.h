@@ -55,7 +55,9 @@ struct sim {
     bool exited;
     int status;
     bool forced;
-    struct weir_buffer trace; /* "0 start db, 10 ready, ..." */
+    uint64_t fingerprints[SIM_PARTS_MAX]; /* of every call but destroy, and every limit, with its time */
+    int64_t frozen_from, frozen_until;    /* the process stands still; 0: never */
+    struct weir_buffer trace;             /* "0 start db, 10 ready, ..." */
     bool with_trace;
 };
 

@@ -169,18 +169,29 @@ static const char *check_path(const struct engine *engine)
     return third || sum == engine->exited_at - engine->t0 ? NULL : "the critical path does not add up";
 }
 
+static void random_run(struct service *service, struct sim *sim, uint64_t seed)
+{
+    random_service(service, seed);
+    sim_init(sim, service->plan);
+    sim->ties = seed;
+    for (uint32_t i = 0; i < service->count; i++)
+        random_fake(service, i, &sim->fakes[i]);
+    random_events(service, sim);
+}
+
+static void end_run(struct service *service, struct sim *sim)
+{
+    sim_clean_up(sim);
+    plan_destroy(service->plan);
+}
+
 static const char *run_seed(uint64_t seed, bool with_trace, struct weir_buffer *ret_trace)
 {
     struct service service;
     static struct sim sim;
     static char text[256];
-    random_service(&service, seed);
-    sim_init(&sim, service.plan);
-    sim.ties = seed;
+    random_run(&service, &sim, seed);
     sim.with_trace = with_trace;
-    for (uint32_t i = 0; i < service.count; i++)
-        random_fake(&service, i, &sim.fakes[i]);
-    random_events(&service, &sim);
     const char *broken = service.plan->error_count ? service.plan->errors[0] : sim_run(&sim);
     if (!broken)
         broken = check_path(sim.engine);
@@ -190,8 +201,7 @@ static const char *run_seed(uint64_t seed, bool with_trace, struct weir_buffer *
         plan_text(service.plan, "the service", ret_trace);
         weir_buffer_append(ret_trace, sim.trace.data, sim.trace.size);
     }
-    sim_clean_up(&sim);
-    plan_destroy(service.plan);
+    end_run(&service, &sim);
     return broken ? text : NULL;
 }
 
@@ -212,6 +222,66 @@ static void every_invariant_holds_in_random_services_under_random_faults(void **
     }
 }
 
+static void a_process_that_was_frozen_breaks_no_rule_of_order_and_ends(void **state)
+{
+    (void)state;
+    for (uint64_t seed = first_seed; seed < first_seed + runs / 4; seed++) {
+        struct service service;
+        static struct sim sim;
+        random_run(&service, &sim, seed);
+        sim.invariants.frozen = true;
+        sim.frozen_from = time_up_to(&service, 8000);
+        sim.frozen_until = sim.frozen_from + time_up_to(&service, 30000);
+        const char *broken = sim_run(&sim);
+        if (broken)
+            fail_msg("seed %llu: %s", (unsigned long long)seed, broken);
+        end_run(&service, &sim);
+    }
+}
+
+static bool reaches(const struct plan *plan, uint32_t from, uint32_t to)
+{
+    if (from == to)
+        return true;
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (i != from && plan_needs(plan, from, i) && reaches(plan, i, to))
+            return true;
+    return false;
+}
+
+static void a_hang_changes_no_call_and_no_limit_of_what_it_cannot_reach(void **state)
+{
+    (void)state;
+    uint64_t pairs = 0;
+    for (uint64_t seed = first_seed; seed < first_seed + runs / 8; seed++) {
+        static struct sim sims[2];
+        struct service service;
+        random_run(&service, &sims[0], seed);
+        uint32_t hung = (uint32_t)up_to(&service.chance, service.count - 1);
+        sim_init(&sims[1], service.plan);
+        memcpy(sims[1].fakes, sims[0].fakes, sizeof sims[0].fakes);
+        sims[1].fakes[hung].ops[OP_DRAIN].hangs = true;
+        for (int i = 0; i < 2; i++) {
+            sims[i].external_count = 0;
+            sims[i].ties = 0; /* the same order in both */
+            sim_at(&sims[i], 3000, sim_signal());
+            const char *broken = sim_run(&sims[i]);
+            assert_string_equal(broken ? broken : "", "");
+        }
+        for (uint32_t i = 0; i < service.count; i++) {
+            if (reaches(service.plan, hung, i))
+                continue;
+            pairs++;
+            if (sims[0].fingerprints[i] != sims[1].fingerprints[i])
+                fail_msg("seed %llu: a hang of %s changes %s", (unsigned long long)seed,
+                         service.plan->parts[hung].name, service.plan->parts[i].name);
+        }
+        sim_clean_up(&sims[1]);
+        end_run(&service, &sims[0]);
+    }
+    assert_true(pairs > 0 || runs < 8);
+}
+
 static void set_number(uint64_t *number, const char *text)
 {
     if (text && *text)
@@ -226,6 +296,8 @@ int main(int argc, char **argv)
     set_number(&first_seed, argc > 2 ? argv[2] : NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_invariant_holds_in_random_services_under_random_faults),
+        cmocka_unit_test(a_process_that_was_frozen_breaks_no_rule_of_order_and_ends),
+        cmocka_unit_test(a_hang_changes_no_call_and_no_limit_of_what_it_cannot_reach),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
