@@ -5,8 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weir/log.h>
+
 #include "core/memory.h"
 #include "observe/log.h"
+
+#define TOO_LATE UINT32_MAX /* the index of a component that was added while the app ran */
 
 static const char *const report_choices[] = {"text", "json", "none", NULL};
 
@@ -154,6 +158,12 @@ void component_add(struct weir_app *app, struct weir_component *component, const
                    const struct weir_component_options *options)
 {
     static const struct weir_component_ops no_ops = {0};
+    if (app->running) { /* other threads read the list by now: it stays as it is */
+        weir_log_error("component was added after the app had begun to run: it never starts",
+                       weir_field_text("component", name));
+        *component = (struct weir_component){COMPONENT_MAGIC, TOO_LATE, app, name};
+        return;
+    }
     struct app_part *part = NEW(struct app_part);
     part->name = memory_strdup(name ? name : "");
     part->component = component;
@@ -167,8 +177,6 @@ void component_add(struct weir_app *app, struct weir_component *component, const
     part->failed = (struct message){.kind = EVENT_FAILED, .part = app->count};
     *component = (struct weir_component){
         .magic = COMPONENT_MAGIC, .index = app->count, .app = app, .name = part->name};
-    if (app->running)
-        app_mistake(app, "%s: was added after weir_app_run() began; it never starts", part->name);
     app->parts = memory_realloc(app->parts, (app->count + 1) * sizeof(struct app_part *));
     app->parts[app->count++] = part;
 }
@@ -179,13 +187,15 @@ struct weir_component *weir_component_add(struct weir_app *app, const char *name
 {
     struct weir_component *component = NEW(struct weir_component);
     component_add(app, component, name, ops, self, options);
-    app->parts[component->index]->owned = component;
+    if (component->index != TOO_LATE)
+        app->parts[component->index]->owned = component;
     return component;
 }
 
 void component_needs(struct weir_component *component, const void *on)
 {
-    add_need(component->app->parts[component->index], on);
+    if (component->index != TOO_LATE)
+        add_need(component->app->parts[component->index], on);
 }
 
 const char *weir_component_name(const void *component)
@@ -228,6 +238,8 @@ void weir_app_stop(struct weir_app *app, const char *reason)
 void weir_component_failed(const void *component, const struct weir_error *err)
 {
     const struct weir_component *failed = component;
+    if (failed->index == TOO_LATE)
+        return;
     struct app_part *part = failed->app->parts[failed->index];
     inbox_post_text(&failed->app->inbox, &part->failed, err ? err->status : WEIR_UNKNOWN,
                     err ? err->text : "failed without saying why");

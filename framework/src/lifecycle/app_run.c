@@ -49,7 +49,10 @@ static void announce(struct weir_app *app)
     process_notify("STOPPING=1");
     watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
     app->next_progress_ns = weir_now_ns() + PROGRESS_NS;
-    weir_log_info("stopping", weir_field_text("cause", app->engine->cause.text));
+    const struct engine_cause *cause = &app->engine->cause;
+    weir_log_info(
+        "stopping", weir_field_text("cause", cause->text),
+        weir_field_text("component", cause->part == PLAN_NONE ? NULL : app->parts[cause->part]->name));
 }
 
 static void call(struct weir_app *app, const struct engine_action *action)
@@ -173,6 +176,10 @@ static void wait_for_something(struct weir_app *app, int signals)
 static void serve(struct weir_app *app)
 {
     int signals = process_signal_descriptor();
+    if (signals < 0) {
+        perror("weir: signalfd");
+        abort();
+    }
     app->base_ns = weir_now_ns();
     bool over = handle(app, &(struct engine_event){.kind = EVENT_RUN}, app->base_ns);
     while (!over) {

@@ -224,6 +224,55 @@ static void the_report_as_json(void **state)
     end(&story);
 }
 
+static void hear(struct story *story, struct engine_event event, int64_t at)
+{
+    uint32_t count;
+    engine_handle(story->sim.engine, &event, at, &count);
+}
+
+static void returns(struct story *story, const char *name, enum op op, int64_t at)
+{
+    hear(story,
+         (struct engine_event){.kind = EVENT_RETURNED, .part = graph_index(story->plan, name), .op = op}, at);
+}
+
+static void assert_progress(struct story *story, int64_t now, const char *expected)
+{
+    weir_buffer_clear(&story->report);
+    report_progress(story->sim.engine, now, &story->report);
+    assert_string_equal(weir_buffer_text(&story->report), expected);
+}
+
+static void a_line_says_who_is_busy_and_who_waits_for_whom(void **state)
+{
+    (void)state;
+    static const struct plan_options options = {
+        .deadline_ms = 25000, .pre_drain_ms = 5000, .report_ms = 200, .destroy_max_ms = 1000};
+    static const struct graph_line lines[] = {{"db", .has = "f"},
+                                              {"relay", "db", .has = "d"},
+                                              {"rest", "relay", .has = "dx"},
+                                              {"saga", "db", .has = "f"},
+                                              {0}};
+    struct story story = {.plan = graph_plan(&options, lines)};
+    sim_init(&story.sim, story.plan);
+    hear(&story, (struct engine_event){.kind = EVENT_RUN}, 0);
+    hear(&story, sim_signal(), 1000);
+    assert_progress(
+        &story, 3000,
+        "stopping, 2.0 s of 25.0: announced until 5.0; relay waits for rest; db waits for saga\n");
+    hear(&story, (struct engine_event){.kind = EVENT_TICK}, 6000);
+    assert_progress(&story, 13000,
+                    "stopping, 12.0 s of 25.0: rest draining (cut at 24.1); saga finishing (until 24.6); "
+                    "relay waits for rest; db waits for saga\n");
+    returns(&story, "saga", OP_FINISH, 14000);
+    returns(&story, "rest", OP_DRAIN, 14000);
+    assert_progress(
+        &story, 14500,
+        "stopping, 13.5 s of 25.0: rest being destroyed (until 14.0); relay draining (cut at 24.3); "
+        "db waits for relay\n");
+    end(&story);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_drain_that_never_returns),
         cmocka_unit_test(a_second_signal),
         cmocka_unit_test(the_report_as_json),
+        cmocka_unit_test(a_line_says_who_is_busy_and_who_waits_for_whom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
