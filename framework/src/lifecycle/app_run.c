@@ -50,9 +50,11 @@ static void announce(struct weir_app *app)
     watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
     app->next_progress_ns = weir_now_ns() + PROGRESS_NS;
     const struct engine_cause *cause = &app->engine->cause;
-    weir_log_info(
-        "stopping", weir_field_text("cause", cause->text),
-        weir_field_text("component", cause->part == PLAN_NONE ? NULL : app->parts[cause->part]->name));
+    if (cause->part == PLAN_NONE)
+        weir_log_info("stopping", weir_field_text("cause", cause->text));
+    else
+        weir_log_error("stopping", weir_field_text("cause", cause->text),
+                       weir_field_text("component", app->parts[cause->part]->name));
 }
 
 static void call(struct weir_app *app, const struct engine_action *action)

@@ -14,15 +14,18 @@ struct weir_component {
     const char *name; /* the lifecycle's copy */
 };
 
-/* Adds a component whose handle is embedded in `self`: `component` is its first member. Copies options. Reads the
- * times (cut_min_ms, finish_min_ms, drain_max_ms, start_timeout_ms, restart_...) from the section `name` too. */
+/* Adds a component whose handle is embedded in `self`: `component` is its first member. Copies options. Reads
+ * the times (cut_min_ms, finish_min_ms, drain_max_ms, start_timeout_ms, restart_...) from the section `name`
+ * too. */
 void component_add(struct weir_app *app, struct weir_component *component, const char *name,
-                   const struct weir_component_ops *ops, void *self, const struct weir_component_options *options);
+                   const struct weir_component_ops *ops, void *self,
+                   const struct weir_component_options *options);
 
 /* One more edge, before weir_app_run(). `on` is any handle; NULL does nothing. */
 void component_needs(struct weir_component *component, const void *on);
 
-/* An author's mistake (a NULL service, a bad option): reported by weir_app_run() with all others, exit status 78. */
+/* An author's mistake (a NULL service, a bad option): reported by weir_app_run() with all others, exit
+ * status 78. */
 void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3);
 
 /* The app's own parts, made by weir_app_new(). */
