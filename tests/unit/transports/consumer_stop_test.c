@@ -24,7 +24,7 @@ static int stops(void)
     return text ? atoi(text) : 4;
 }
 
-static void stops_in_mid_stream_lose_nothing_and_repeat_nothing(void **state)
+static void stops_in_mid_stream_lose_nothing_and_repeat_next_to_nothing(void **state)
 {
     struct kit *kit = *state;
     int total = 2000 * stops();
@@ -223,7 +223,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(stops_in_mid_stream_lose_nothing_and_repeat_nothing),
+        TEST(stops_in_mid_stream_lose_nothing_and_repeat_next_to_nothing),
         TEST(a_drain_that_is_over_cancels_handlers_and_their_messages_come_again),
         TEST(a_drain_waits_for_handlers_and_commits_what_they_did),
         TEST(a_message_that_waits_for_its_next_attempt_does_not_hold_the_stop),
