@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -274,6 +275,7 @@ void kit_child_start(struct kit_child *child, const char *listen)
     child->pid = fork();
     assert_true(child->pid >= 0);
     if (child->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a test is killed */
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
