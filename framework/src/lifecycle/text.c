@@ -39,7 +39,8 @@ void table_begin(struct table *table, uint32_t columns, uint32_t left)
 
 void table_row(struct table *table, const char *const *cells, const char *note)
 {
-    table->cells = memory_realloc(table->cells, (table->rows + 1) * table->columns * sizeof *table->cells);
+    size_t cell_count = (size_t)(table->rows + 1) * table->columns;
+    table->cells = memory_realloc(table->cells, cell_count * sizeof *table->cells);
     table->notes = memory_realloc(table->notes, (table->rows + 1) * sizeof *table->notes);
     for (uint32_t i = 0; i < table->columns; i++)
         table->cells[table->rows * table->columns + i] = memory_strdup(cells[i] ? cells[i] : "-");

@@ -163,7 +163,7 @@ static void a_hung_drain_is_given_up_named_with_its_stack_and_everybody_else_fin
 {
     (void)state;
     struct child child;
-    START(&child, "drain-hangs", "--app.deadline_ms=1500");
+    START(&child, "drain-hangs", "--app.deadline_ms=2500");
     wait_for_complaint(&child, "\"message\":\"ready\"");
     kill(child.pid, SIGTERM);
     assert_exit(&child, EX_TEMPFAIL);
@@ -183,7 +183,7 @@ static void work_that_does_not_end_is_cut_at_its_time_and_the_exit_is_75(void **
 {
     (void)state;
     struct child child;
-    START(&child, "drain-waits", "--app.deadline_ms=1500");
+    START(&child, "drain-waits", "--app.deadline_ms=2500");
     wait_for_complaint(&child, "\"message\":\"ready\"");
     kill(child.pid, SIGTERM);
     assert_exit(&child, EX_TEMPFAIL);
@@ -223,6 +223,19 @@ static void a_component_that_dies_stops_the_service_with_70(void **state)
     START(&child, "dies");
     assert_exit(&child, EX_SOFTWARE);
     assert_complained(&child, "cause api failed: lost its disk  exit 70");
+    end_child(&child);
+}
+
+static void a_component_that_may_is_restarted_in_place(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "dies-once", "--api.restart_most=1", "--api.restart_first_backoff_ms=1");
+    assert_exit(&child, 0);
+    const char *again = strstr(weir_buffer_text(&child.said), "finish api\nstart api\n");
+    assert_non_null(again);
+    assert_non_null(strstr(again, "destroy api\n"));
+    assert_complained(&child, "restarts 1");
     end_child(&child);
 }
 
@@ -310,7 +323,7 @@ static void a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog(void **st
 {
     (void)state;
     struct child child;
-    START(&child, "freezes", "--app.deadline_ms=1500");
+    START(&child, "freezes", "--app.deadline_ms=2500");
     wait_for_complaint(&child, "\"message\":\"ready\"");
     kill(child.pid, SIGTERM);
     assert_exit(&child, EX_TEMPFAIL);
@@ -328,6 +341,7 @@ int main(void)
         cmocka_unit_test(work_that_does_not_end_is_cut_at_its_time_and_the_exit_is_75),
         cmocka_unit_test(a_second_signal_cuts_the_drain_at_once),
         cmocka_unit_test(a_component_that_dies_stops_the_service_with_70),
+        cmocka_unit_test(a_component_that_may_is_restarted_in_place),
         cmocka_unit_test(a_stop_may_be_asked_for_by_the_program),
         cmocka_unit_test(author_mistakes_and_configuration_are_reported_together_with_78),
         cmocka_unit_test(modes_say_what_they_are_asked_and_run_nothing),

@@ -3,6 +3,7 @@
  *     lifecycle_child SCENARIO [flags of the app]
  *
  * It writes one line for each operation to standard output. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ struct fake {
     const char *scenario; /* NULL: an ordinary one */
     struct weir_component *component;
     struct weir_context_watch watch;
+    int starts;
 };
 
 static bool is(const struct fake *fake, const char *scenario)
@@ -44,9 +46,10 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
         return weir_fail(err, WEIR_UNAVAILABLE, "port 1 is taken");
     if (is(fake, "start-waits"))
         return weir_fail(err, weir_context_sleep(context, 60000), "was told to stop starting");
+    fake->starts++;
     if (is(fake, "dies"))
         weir_component_failed(fake->component, &(struct weir_error){WEIR_DATA_LOSS, "", "lost its disk"});
-    if (is(fake, "stops-itself"))
+    if (is(fake, "stops-itself") || (is(fake, "dies-once") && fake->starts == 2))
         weir_app_stop(weir_component_app(fake->component), "all is done");
     return WEIR_OK;
 }
@@ -100,6 +103,16 @@ static void destroy(void *self)
 
 static const struct weir_component_ops ops = {start, quiesce, drain, finish, destroy};
 
+/* Once the app is ready, api fails. */
+static void *fail_later(void *arg)
+{
+    struct fake *fake = arg;
+    while (!weir_app_ready(weir_component_app(fake->component)))
+        usleep(1000);
+    weir_component_failed(fake->component, &(struct weir_error){WEIR_DATA_LOSS, "", "lost its disk"});
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2)
@@ -118,5 +131,9 @@ int main(int argc, char **argv)
                            &(struct weir_component_options){
                                .needs = {db.component, mistakes ? no_component : NULL}, .ingress = true});
     weir_component_add(app, mistakes ? "api" : "other", &ops, &other, NULL);
+    pthread_t failing;
+    if (is(&api, "dies-once") &&
+        (pthread_create(&failing, NULL, fail_later, &api) != 0 || pthread_detach(failing) != 0))
+        return 3;
     return weir_app_run(app);
 }
