@@ -144,6 +144,25 @@ static void measure_wake(const char *folder)
     qsort(took_ns, TIMES, sizeof took_ns[0], by_value);
     printf("commit to sending: p50 %.0f us, p99 %.0f us\n", (double)took_ns[TIMES / 2] / 1e3,
            (double)took_ns[TIMES * 99 / 100] / 1e3);
+
+    enum { ROWS = 50000 };
+    struct weir_call *call = weir_call_background(NULL, NULL, 60000);
+    struct weir_tx *tx = weir_sql_begin(call, db);
+    for (int i = 0; i < ROWS; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        Echo__EchoRequest event = ECHO__ECHO_REQUEST__INIT;
+        event.key = key;
+        echo_echo_request_publish(tx, &event);
+    }
+    int64_t begun = weir_now_ns();
+    if (weir_sql_commit(tx) != WEIR_OK)
+        return;
+    while (outbox_unpublished(outbox) > 0)
+        usleep(1000);
+    printf("relay: %.0f rows/s\n", (double)ROWS * (double)WEIR_NS_PER_S / (double)(weir_now_ns() - begun));
+    weir_call_background_end(call);
+
     struct weir_work work = {0};
     outbox_ops.quiesce(outbox, &err);
     outbox_ops.drain(outbox, &context, &work, &err);

@@ -112,6 +112,7 @@ struct weir_outbox *outbox_new(const char *name, struct weir_sql *db, const stru
     outbox->lock_file = -1;
     pthread_mutex_init(&outbox->lock, NULL);
     wake_condition_init(&outbox->changed);
+    wake_condition_init(&outbox->to_mark);
     context_init(&outbox->send_context, NULL, WEIR_NEVER);
     context_init(&outbox->mark_context, NULL, WEIR_NEVER);
     window_init(&outbox->window, settings->in_flight_max);
@@ -124,6 +125,7 @@ void outbox_free(struct weir_outbox *outbox)
     window_clean_up(&outbox->window);
     context_clean_up(&outbox->mark_context);
     context_clean_up(&outbox->send_context);
+    pthread_cond_destroy(&outbox->to_mark);
     pthread_cond_destroy(&outbox->changed);
     pthread_mutex_destroy(&outbox->lock);
     free(outbox);
@@ -171,7 +173,7 @@ static void stop_marker(struct weir_outbox *outbox)
 {
     pthread_mutex_lock(&outbox->lock);
     outbox->stop_marking = true;
-    pthread_cond_broadcast(&outbox->changed);
+    pthread_cond_signal(&outbox->to_mark);
     pthread_mutex_unlock(&outbox->lock);
     if (outbox->marker_runs)
         pthread_join(outbox->marker, NULL);

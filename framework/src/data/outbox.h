@@ -49,7 +49,8 @@ struct weir_outbox {
     _Atomic int64_t ever;                           /* published at any time: what rows_max counts from */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed; /* for the sender and the stop */
+    pthread_cond_t to_mark; /* for the marker */
     struct window window;
     bool tried_lock_file, has_lock_file;
     bool looked;       /* `known` was read since it has the lock file */

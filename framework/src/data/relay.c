@@ -68,8 +68,10 @@ static void good_again(struct weir_outbox *outbox)
 /* Holds: lock. */
 static void set_published(struct weir_outbox *outbox, int64_t id)
 {
-    if (outbox->published == outbox->marked)
+    if (outbox->published == outbox->marked) {
         outbox->mark_due_ns = weir_now_ns() + MARK_DELAY_NS;
+        pthread_cond_signal(&outbox->to_mark);
+    }
     outbox->published = id;
 }
 
@@ -79,6 +81,19 @@ static void move_published(struct weir_outbox *outbox)
     int64_t id = window_pop(&outbox->window);
     if (id > 0)
         set_published(outbox, id);
+}
+
+static bool cluster_changed(const struct weir_outbox *outbox)
+{
+    return outbox->seen_cluster[0] && strcmp(outbox->seen_cluster, outbox->stored_cluster) != 0;
+}
+
+/* Holds: lock. A report has something to do for the sender, or the stop; most have not, and wake nobody. */
+static bool somebody_waits(const struct weir_outbox *outbox)
+{
+    const struct window *window = &outbox->window;
+    return window->ready.first || window->failed.first || window->sent == 0 ||
+           outbox->cursor < outbox->known || cluster_changed(outbox);
 }
 
 /* Runs on: the producer's thread. */
@@ -100,7 +115,8 @@ static void delivered(void *state, enum weir_status status, int32_t partition, i
             back_off(outbox, error);
     }
     bool last = outbox->orphaned && outbox->window.sent == 0;
-    pthread_cond_broadcast(&outbox->changed);
+    if (somebody_waits(outbox))
+        pthread_cond_broadcast(&outbox->changed);
     pthread_mutex_unlock(&outbox->lock);
     if (last)
         outbox_free(outbox);
@@ -186,6 +202,7 @@ static bool load_state(struct sender *sender)
     memcpy(outbox->stored_cluster, state.cluster, CLUSTER_SIZE);
     atomic_store(&outbox->ever, state.ever);
     pthread_cond_broadcast(&outbox->changed);
+    pthread_cond_signal(&outbox->to_mark);
     pthread_mutex_unlock(&outbox->lock);
     sender->look_at_ns = weir_now_ns() + LOOK_NS;
     return true;
@@ -315,6 +332,7 @@ static void change_cluster(struct sender *sender)
 
     pthread_mutex_lock(&outbox->lock);
     outbox->replaying = false;
+    pthread_cond_signal(&outbox->to_mark);
     if (status == WEIR_OK) {
         memcpy(outbox->stored_cluster, cluster, CLUSTER_SIZE);
         if (again) {
@@ -324,11 +342,6 @@ static void change_cluster(struct sender *sender)
         }
     }
     pthread_cond_broadcast(&outbox->changed);
-}
-
-static bool cluster_changed(const struct weir_outbox *outbox)
-{
-    return outbox->seen_cluster[0] && strcmp(outbox->seen_cluster, outbox->stored_cluster) != 0;
 }
 
 /* One thing that is to be done; else waits. */
@@ -446,7 +459,7 @@ void *relay_mark(void *self)
             int64_t until = outbox->prune_due_ns;
             if (unmarked && outbox->mark_due_ns < until)
                 until = outbox->mark_due_ns;
-            wake_wait(&outbox->changed, &outbox->lock, outbox->has_lock_file ? until : WEIR_NEVER);
+            wake_wait(&outbox->to_mark, &outbox->lock, outbox->has_lock_file ? until : WEIR_NEVER);
         }
     }
     pthread_mutex_unlock(&outbox->lock);

@@ -203,26 +203,33 @@ static enum weir_status sql_drain(void *self, struct weir_context *context, stru
     return WEIR_OK;
 }
 
-/* Everything is in the write-ahead log and safe already; with the checkpoint the next start need not read it.
- */
-static enum weir_status sql_finish(void *self, struct weir_context *context, struct weir_work *work,
-                                   struct weir_error *err)
+static enum weir_status checkpoint(struct weir_sql *db, struct weir_context *context, struct weir_error *err)
 {
-    (void)work;
-    struct weir_sql *db = self;
     if (writer_enter_idle(&db->writer, context, err) != WEIR_OK)
-        return weir_error_prefix(err, "no checkpoint");
+        return err->status;
     int64_t left_ms = weir_context_left_ms(context);
     connection_work_for(&db->writer.connection, context, left_ms < 250 ? left_ms / 2 : left_ms - 100);
     int64_t busy = 0;
     enum weir_status status =
         connection_number(&db->writer.connection, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, 0, &busy, err);
     if (status == WEIR_OK && busy)
-        weir_log_info("another process uses the database, the checkpoint is left to it",
-                      weir_field_text("component", db->name));
+        status = weir_fail(err, WEIR_UNAVAILABLE, "%s: another process uses the database", db->name);
     db->writer.connection.context = NULL;
     writer_leave_idle(&db->writer);
     return status;
+}
+
+/* What was acknowledged is in the write-ahead log and safe already; with a checkpoint the next start need not
+ * read it. */
+static enum weir_status sql_finish(void *self, struct weir_context *context, struct weir_work *work,
+                                   struct weir_error *err)
+{
+    (void)work;
+    enum weir_status status = checkpoint(self, context, err);
+    if (status == WEIR_OK || !weir_status_is_transient(status))
+        return status;
+    weir_log_info("no checkpoint, the next start makes it", weir_field_error(err));
+    return WEIR_OK;
 }
 
 static void sql_destroy(void *self)
