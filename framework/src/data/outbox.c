@@ -253,6 +253,7 @@ static enum weir_status outbox_drain(void *self, struct weir_context *context, s
     return WEIR_OK;
 }
 
+/* What is then without a report is the producer's to tell: here it is kept. */
 static enum weir_status outbox_finish(void *self, struct weir_context *context, struct weir_work *work,
                                       struct weir_error *err)
 {
@@ -272,7 +273,6 @@ static enum weir_status outbox_finish(void *self, struct weir_context *context, 
     work->in_flight += outbox->sent_drained;
     work->completed += completed;
     work->kept += outbox->sent_drained - completed;
-    work->undelivered += outbox->window.sent;
     pthread_mutex_unlock(&outbox->lock);
     wake_end(&wake);
 

@@ -19,6 +19,7 @@ struct fixture {
     struct kit kit;
     struct weir_producer *producer;
     struct weir_outbox *outbox;
+    struct kit_child child; /* a broker; killed at the end, whatever happens */
 };
 
 static int set_up(void **state)
@@ -33,6 +34,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
+    if (f->child.pid > 0)
+        kit_child_kill(&f->child);
     kit_close(&f->kit);
     return 0;
 }
@@ -146,18 +149,19 @@ static void a_broker_that_goes_away_delays_events_and_loses_none(void **state)
 static void a_broker_that_forgot_everything_is_told_again(void **state)
 {
     struct fixture *f = *state;
-    struct kit_child first, second;
-    kit_child_start(&first, "127.0.0.1:0");
-    start(f, first.address);
+    kit_child_start(&f->child, "127.0.0.1:0");
+    char address[64];
+    memcpy(address, f->child.address, sizeof address);
+    start(f, address);
     for (int i = 0; i < 50; i++)
         assert_int_equal(publish(&f->kit, i), WEIR_OK);
     kit_wait(is_empty, f->outbox, "all to be published");
-    kit_child_kill(&first);
+    kit_child_kill(&f->child);
     for (int i = 50; i < 60; i++)
         assert_int_equal(publish(&f->kit, i), WEIR_OK);
-    kit_child_start(&second, first.address);
+    kit_child_start(&f->child, address);
 
-    setenv("WEIR_TEST_BROKERS", second.address, 1);
+    setenv("WEIR_TEST_BROKERS", address, 1);
     struct kit_broker *broker = kit_broker_new();
     bool seen[60] = {false}, all = false;
     int64_t give_up = weir_deadline_in_ms(20000);
@@ -182,7 +186,6 @@ static void a_broker_that_forgot_everything_is_told_again(void **state)
     kit_broker_destroy(broker);
     unsetenv("WEIR_TEST_BROKERS");
     stop(f);
-    kit_child_stop(&second);
 }
 
 static void child_main(struct fixture *f, const char *brokers, int from, int acknowledged)
@@ -196,15 +199,14 @@ static void child_main(struct fixture *f, const char *brokers, int from, int ack
 static void what_was_committed_is_published_though_the_process_is_killed(void **state)
 {
     struct fixture *f = *state;
-    struct kit_child broker_process;
-    kit_child_start(&broker_process, "127.0.0.1:0");
+    kit_child_start(&f->child, "127.0.0.1:0");
     int next = 0, untold[3]; /* committed or not: nobody was told */
     for (int round = 0; round < 3; round++) {
         int ends[2];
         assert_int_equal(pipe(ends), 0);
         pid_t child = fork();
         if (child == 0)
-            child_main(f, broker_process.address, next, ends[1]);
+            child_main(f, f->child.address, next, ends[1]);
         close(ends[1]);
         int got = 0, i;
         while (read(ends[0], &i, sizeof i) == sizeof i) {
@@ -218,10 +220,10 @@ static void what_was_committed_is_published_though_the_process_is_killed(void **
         untold[round] = next++;
     }
 
-    start(f, broker_process.address);
+    start(f, f->child.address);
     struct weir_work work = stop(f);
     assert_int_equal(work.kept, 0);
-    setenv("WEIR_TEST_BROKERS", broker_process.address, 1);
+    setenv("WEIR_TEST_BROKERS", f->child.address, 1);
     struct kit_broker *broker = kit_broker_new();
     bool *seen = calloc((size_t)next + 1, 1);
     read_topic(broker, seen, next + 1);
@@ -230,7 +232,6 @@ static void what_was_committed_is_published_though_the_process_is_killed(void **
     free(seen);
     kit_broker_destroy(broker);
     unsetenv("WEIR_TEST_BROKERS");
-    kit_child_stop(&broker_process);
 }
 
 int main(void)
