@@ -244,6 +244,9 @@ int weir_app_run(struct weir_app *app)
     serve(app);
 
     status = app->engine->exit_status;
+    if (app->engine->odd_count)
+        weir_log_error("the lifecycle was told what cannot be",
+                       weir_field_int("events", app->engine->odd_count));
     log_stop(LOG_FLUSH_MS);
     report(app);
     if (app->engine->forced || !all_destroyed(app))
