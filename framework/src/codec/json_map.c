@@ -25,7 +25,7 @@ static enum weir_status write_key(struct json_in *in, const struct weir_field *f
         if (!budget_memory(&in->budget, text.size + 1))
             return json_in_exhausted(in, begin);
         wire_write_varint(in->out, text.size);
-        weir_buffer_append(in->out, text.data, text.size);
+        buffer_append(in->out, text.data, text.size);
         *ret_entry = (struct entry){in->out->size - text.size, text.size, (size_t)(begin - in->scan.begin)};
         return WEIR_OK;
     }
@@ -95,7 +95,7 @@ static enum weir_status read_entry(struct json_in *in, const struct weir_field *
     size_t content = in->out->size - length;
     wire_close_length(in->out, length);
     entry.written += in->out->size - length - content; /* moved behind a longer length */
-    weir_buffer_append(&in->entries, &entry, sizeof entry);
+    buffer_append(&in->entries, &entry, sizeof entry);
     return WEIR_OK;
 }
 

@@ -36,6 +36,11 @@ enum weir_status json_out_exhausted(const struct json_out *out);
 enum weir_status json_out_list(struct json_out *out, const struct weir_message *message,
                                struct weir_bytes wire, size_t *ret_first, size_t *ret_count);
 struct json_out_member json_out_member(const struct json_out *out, size_t index);
+/* Only its field: what loops ask. */
+static inline uint32_t json_out_field(const struct json_out *out, size_t index)
+{
+    return ((const struct json_out_member *)(const void *)out->members.data)[index].field;
+}
 void json_out_drop(struct json_out *out, size_t first);
 
 #endif

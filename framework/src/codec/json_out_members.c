@@ -2,6 +2,7 @@
  * together: they are listed first, and sorted where they are not already. */
 #include <stdlib.h>
 
+#include "codec/buffer.h"
 #include "codec/json_out.h"
 #include "codec/message.h"
 
@@ -51,7 +52,7 @@ static enum weir_status push(struct json_out *out, const struct weir_message *me
     };
     if (!budget_memory(&out->budget, sizeof member))
         return json_out_exhausted(out);
-    weir_buffer_append(&out->members, &member, sizeof member);
+    buffer_append(&out->members, &member, sizeof member);
     return WEIR_OK;
 }
 

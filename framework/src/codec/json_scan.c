@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/buffer.h"
 #include "codec/utf8.h"
 
 void json_scan_init(struct json_scan *scan, struct weir_bytes json)
@@ -21,47 +22,6 @@ static bool fault(struct json_scan *scan, const uint8_t *at, const char *text)
     scan->fault = text;
     scan->fault_at = at;
     return false;
-}
-
-static void pass_space(struct json_scan *scan)
-{
-    while (scan->at < scan->end &&
-           (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t'))
-        scan->at++;
-}
-
-enum json_kind json_peek(struct json_scan *scan)
-{
-    pass_space(scan);
-    if (scan->at == scan->end)
-        return JSON_NOTHING;
-    switch (*scan->at) {
-    case '{':
-        return JSON_OBJECT;
-    case '[':
-        return JSON_ARRAY;
-    case '"':
-        return JSON_STRING;
-    case 't':
-        return JSON_TRUE;
-    case 'f':
-        return JSON_FALSE;
-    case 'n':
-        return JSON_NULL;
-    case '-':
-        return JSON_NUMBER;
-    default:
-        return *scan->at >= '0' && *scan->at <= '9' ? JSON_NUMBER : JSON_NOTHING;
-    }
-}
-
-bool json_take(struct json_scan *scan, char byte)
-{
-    pass_space(scan);
-    if (scan->at == scan->end || *scan->at != (uint8_t)byte)
-        return false;
-    scan->at++;
-    return true;
 }
 
 bool json_expect(struct json_scan *scan, char byte, const char *what)
@@ -142,7 +102,7 @@ static bool read_hex4(const uint8_t *at, const uint8_t *end, uint32_t *ret_value
 
 static void put_utf8(struct weir_buffer *buffer, uint32_t code)
 {
-    uint8_t *to = weir_buffer_reserve(buffer, 4);
+    uint8_t *to = buffer_room(buffer, 4);
     if (code < 0x80) {
         to[0] = (uint8_t)code;
         buffer->size += 1;
@@ -202,7 +162,7 @@ static const uint8_t *unescape(struct json_scan *scan, const uint8_t *at)
         fault(scan, at - 1, "an unknown escape");
         return NULL;
     }
-    weir_buffer_append_byte(&scan->unescaped, (uint8_t)to[letter - from]);
+    buffer_byte(&scan->unescaped, (uint8_t)to[letter - from]);
     return at + 1;
 }
 
@@ -210,6 +170,10 @@ static const uint8_t *unescape(struct json_scan *scan, const uint8_t *at)
 static const uint8_t *pass_plain(struct json_scan *scan, const uint8_t *at)
 {
     while (at < scan->end) {
+        if (scan->end - at >= 8 && utf8_unescaped8(at)) {
+            at += 8;
+            continue;
+        }
         uint8_t byte = *at;
         if (byte == '"' || byte == '\\')
             return at;
@@ -239,7 +203,7 @@ bool json_string(struct json_scan *scan, struct weir_bytes *ret_text)
     }
     weir_buffer_clear(&scan->unescaped);
     while (at) {
-        weir_buffer_append(&scan->unescaped, run, (size_t)(at - run));
+        buffer_append(&scan->unescaped, run, (size_t)(at - run));
         if (*at == '"') {
             *ret_text = weir_buffer_bytes(&scan->unescaped);
             scan->at = at + 1;
@@ -303,7 +267,7 @@ bool json_skip(struct json_scan *scan, size_t depth)
 
 bool json_finished(struct json_scan *scan)
 {
-    pass_space(scan);
+    json_pass_space(scan);
     return scan->at == scan->end ? true : fault(scan, scan->at, "more text behind the value");
 }
 

@@ -32,8 +32,38 @@ struct json_scan {
 void json_scan_init(struct json_scan *scan, struct weir_bytes json);
 void json_scan_clean_up(struct json_scan *scan);
 
+static inline void json_pass_space(struct json_scan *scan)
+{
+    while (scan->at < scan->end &&
+           (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t'))
+        scan->at++;
+}
+
 /* What begins at `at`, behind white space. Moves there. */
-enum json_kind json_peek(struct json_scan *scan);
+static inline enum json_kind json_peek(struct json_scan *scan)
+{
+    json_pass_space(scan);
+    if (scan->at == scan->end)
+        return JSON_NOTHING;
+    switch (*scan->at) {
+    case '{':
+        return JSON_OBJECT;
+    case '[':
+        return JSON_ARRAY;
+    case '"':
+        return JSON_STRING;
+    case 't':
+        return JSON_TRUE;
+    case 'f':
+        return JSON_FALSE;
+    case 'n':
+        return JSON_NULL;
+    case '-':
+        return JSON_NUMBER;
+    default:
+        return *scan->at >= '0' && *scan->at <= '9' ? JSON_NUMBER : JSON_NOTHING;
+    }
+}
 
 /* The string at `at`, decoded: UTF-8, may hold NUL. Valid until the next one. */
 bool json_string(struct json_scan *scan, struct weir_bytes *ret_text);
@@ -45,7 +75,14 @@ bool json_literal(struct json_scan *scan);
 /* White space, then this byte; says "expected ',' or '}'" and the like by `what` otherwise. */
 bool json_expect(struct json_scan *scan, char byte, const char *what);
 /* White space, then whether this byte follows; moves behind it if so. */
-bool json_take(struct json_scan *scan, char byte);
+static inline bool json_take(struct json_scan *scan, char byte)
+{
+    json_pass_space(scan);
+    if (scan->at == scan->end || *scan->at != (uint8_t)byte)
+        return false;
+    scan->at++;
+    return true;
+}
 
 /* Passes over one value, checking all of it. */
 bool json_skip(struct json_scan *scan, size_t depth);

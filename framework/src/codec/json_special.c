@@ -83,7 +83,7 @@ static enum weir_status find_type(struct json_in *in, struct any_type *type)
         if (!json_string(&in->scan, &text))
             return json_in_fault(in);
         type->end = in->scan.at;
-        weir_buffer_append(&type->url, text.data, text.size);
+        buffer_append(&type->url, text.data, text.size);
         in->scan.at = begin;
         return WEIR_OK;
     } while (json_take(&in->scan, ','));

@@ -386,7 +386,7 @@ enum weir_status json_in_object(struct json_in *in, const struct weir_message *m
         return WEIR_OK;
     size_t set = in->seen.size, size = (message->field_count + message->oneof_count + 7) / 8;
     if (size > 0)
-        memset(weir_buffer_reserve(&in->seen, size), 0, size);
+        memset(buffer_room(&in->seen, size), 0, size);
     in->seen.size += size;
     enum weir_status status = read_members(in, message, level, set, pass_type);
     in->seen.size = set;

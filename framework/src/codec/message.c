@@ -54,7 +54,8 @@ const struct weir_field *message_field_named(const struct weir_message *message,
 {
     if (name.size == 0)
         return NULL;
-    if (hint < message->field_count && weir_bytes_equal_text(name, message->fields[hint].json_name))
+    if (hint < message->field_count && strlen(message->fields[hint].json_name) == name.size &&
+        memcmp(message->fields[hint].json_name, name.data, name.size) == 0)
         return &message->fields[hint];
     const struct weir_field *field = search(message, message->by_json_name, true, name);
     return field ? field : search(message, message->by_name, false, name);

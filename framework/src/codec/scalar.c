@@ -6,6 +6,7 @@
 
 #include "codec/doubles.h"
 #include "codec/json_scan.h"
+#include "codec/utf8.h"
 #include "codec/wire.h"
 
 /* Of an exponent, or of digits: far beyond what any number of digits in memory can bring back. */
@@ -204,13 +205,13 @@ static void print_unsigned(struct weir_buffer *out, uint64_t value)
     } else {
         *--at = (char)('0' + value);
     }
-    weir_buffer_append(out, at, (size_t)(text + sizeof text - at));
+    buffer_append(out, at, (size_t)(text + sizeof text - at));
 }
 
 static void print_signed(struct weir_buffer *out, int64_t value)
 {
     if (value < 0)
-        weir_buffer_append_byte(out, '-');
+        buffer_byte(out, '-');
     print_unsigned(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
@@ -227,7 +228,7 @@ static void print_double(struct weir_buffer *out, uint64_t raw)
     double value;
     memcpy(&value, &raw, sizeof value);
     if (!print_special(out, value))
-        out->size += double_print(value, (char *)weir_buffer_reserve(out, DOUBLE_TEXT_SIZE));
+        out->size += double_print(value, (char *)buffer_room(out, DOUBLE_TEXT_SIZE));
 }
 
 static void print_float(struct weir_buffer *out, uint64_t raw)
@@ -236,7 +237,7 @@ static void print_float(struct weir_buffer *out, uint64_t raw)
     float value;
     memcpy(&value, &bits, sizeof value);
     if (!print_special(out, (double)value))
-        out->size += float_print(value, (char *)weir_buffer_reserve(out, DOUBLE_TEXT_SIZE));
+        out->size += float_print(value, (char *)buffer_room(out, DOUBLE_TEXT_SIZE));
 }
 
 static int64_t unzigzag(uint64_t raw)
@@ -274,12 +275,12 @@ void scalar_print_number(struct weir_buffer *out, uint8_t type, uint64_t raw)
         return;
     }
     if (quoted)
-        weir_buffer_append_byte(out, '"');
+        buffer_byte(out, '"');
     if (type == WEIR_TYPE_UINT64 || type == WEIR_TYPE_FIXED64)
         print_unsigned(out, raw);
     else
         print_signed(out, type == WEIR_TYPE_SINT64 ? unzigzag(raw) : (int64_t)raw);
-    weir_buffer_append_byte(out, '"');
+    buffer_byte(out, '"');
 }
 
 static int base64_value(uint8_t byte)
@@ -306,7 +307,7 @@ const char *base64_decode(struct weir_bytes text, struct weir_buffer *out)
     if (size % 4 == 1)
         return "is not base64: it ends within a byte";
 
-    uint8_t *to = weir_buffer_reserve(out, size / 4 * 3 + 3);
+    uint8_t *to = buffer_room(out, size / 4 * 3 + 3);
     size_t written = 0;
     uint32_t bits = 0;
     for (size_t i = 0; i < size; i++) {
@@ -324,7 +325,7 @@ const char *base64_decode(struct weir_bytes text, struct weir_buffer *out)
 void base64_encode(struct weir_bytes content, struct weir_buffer *out)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t *to = weir_buffer_reserve(out, (content.size + 2) / 3 * 4);
+    uint8_t *to = buffer_room(out, (content.size + 2) / 3 * 4);
     uint8_t *begin = to;
     const uint8_t *at = content.data;
     size_t left = content.size;
@@ -349,11 +350,11 @@ static void append_escape(struct weir_buffer *out, uint8_t byte)
 {
     static const char letters[] = "btnvfr"; /* 8 to 13; \v is none of JSON's */
     if (byte == '"' || byte == '\\') {
-        weir_buffer_append_byte(out, '\\');
-        weir_buffer_append_byte(out, byte);
+        buffer_byte(out, '\\');
+        buffer_byte(out, byte);
     } else if (byte >= 8 && byte <= 13 && byte != 11) {
-        weir_buffer_append_byte(out, '\\');
-        weir_buffer_append_byte(out, (uint8_t)letters[byte - 8]);
+        buffer_byte(out, '\\');
+        buffer_byte(out, (uint8_t)letters[byte - 8]);
     } else {
         weir_buffer_printf(out, "\\u%04x", byte);
     }
@@ -361,20 +362,23 @@ static void append_escape(struct weir_buffer *out, uint8_t byte)
 
 void json_quote(struct weir_bytes text, struct weir_buffer *out)
 {
-    weir_buffer_append_byte(out, '"');
-    if (text.size == 0) {
-        weir_buffer_append_byte(out, '"');
-        return;
-    }
+    /* Room for all of it where nothing is escaped. */
+    buffer_room(out, text.size + 2);
+    out->data[out->size++] = '"';
     size_t run = 0;
     for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f)
+        if (text.size - i >= 8 && utf8_unescaped8(text.data + i)) {
+            i += 7;
             continue;
-        weir_buffer_append(out, text.data + run, i - run);
+        }
+        uint8_t byte = text.data[i];
+        if (byte >= 0x20 && byte != '"' && byte != '\\')
+            continue;
+        buffer_append(out, text.data + run, i - run);
         append_escape(out, byte);
         run = i + 1;
     }
-    weir_buffer_append(out, text.data + run, text.size - run);
-    weir_buffer_append_byte(out, '"');
+    if (text.size > run)
+        buffer_append(out, text.data + run, text.size - run);
+    buffer_byte(out, '"');
 }

@@ -146,7 +146,7 @@ static void insert(struct weir_buffer *wire, const struct place *places, size_t 
 {
     size_t at = count > 0 ? places[count - 1].content + places[count - 1].size : wire->size;
     size_t added = bytes.size;
-    weir_buffer_reserve(wire, bytes.size + 10 * count);
+    buffer_room(wire, bytes.size + 10 * count);
     memmove(wire->data + at + added, wire->data + at, wire->size - at);
     memcpy(wire->data + at, bytes.data, bytes.size);
     wire->size += added;
@@ -180,7 +180,7 @@ static void add(struct weir_buffer *wire, const struct target *target, struct we
         wire_write_tag(&wrapped, target->parents[i]->number, WIRE_BYTES);
         lengths[i] = wire_open_length(&wrapped);
     }
-    weir_buffer_append(&wrapped, value.data, value.size);
+    buffer_append(&wrapped, value.data, value.size);
     for (size_t i = target->parent_count; i-- > count;)
         wire_close_length(&wrapped, lengths[i]);
     insert(wire, places, count, weir_buffer_bytes(&wrapped));

@@ -2,6 +2,7 @@
 #ifndef WEIR_CODEC_UTF8_H
 #define WEIR_CODEC_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,6 +31,27 @@ static inline size_t utf8_size(const uint8_t *at, const uint8_t *end)
     return 0;
 }
 
+/* Whether eight bytes are all from 1 to 127. */
+static inline bool utf8_plain8(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, 8);
+    return !((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080));
+}
+
+/* Whether eight bytes are all ASCII that stands in a JSON string as it is: no control character, quote,
+ * backslash. */
+static inline bool utf8_unescaped8(const uint8_t *at)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    memcpy(&word, at, 8);
+    uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
+    return !((word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+              ((backslash - ones) & ~backslash)) &
+             tops);
+}
+
 /* What is wrong with a string field's bytes; NULL when nothing is. NUL is refused: C would see a shorter
  * text. */
 static inline const char *utf8_fault(struct weir_bytes text)
@@ -38,14 +60,12 @@ static inline const char *utf8_fault(struct weir_bytes text)
         return NULL;
     const uint8_t *at = text.data, *end = at + text.size;
     while (at < end) {
-        uint64_t word;
-        if (end - at >= 8) {
-            memcpy(&word, at, 8);
-            /* No byte is zero or above 127. */
-            if (!((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080))) {
-                at += 8;
-                continue;
-            }
+        if (end - at >= 8 && utf8_plain8(at)) {
+            at += 8;
+            /* What is left again with the bytes before it. */
+            if (end - at < 8 && utf8_plain8(end - 8))
+                return NULL;
+            continue;
         }
         if (*at == 0)
             return "contains NUL";

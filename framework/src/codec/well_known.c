@@ -181,10 +181,10 @@ static const char *parse_path(struct weir_bytes text, struct weir_buffer *out)
         if (byte == '_' || byte == 0)
             return "is not a list of paths in lowerCamelCase";
         if (byte >= 'A' && byte <= 'Z') {
-            weir_buffer_append_byte(out, '_');
+            buffer_byte(out, '_');
             byte |= 0x20;
         }
-        weir_buffer_append_byte(out, byte);
+        buffer_byte(out, byte);
     }
     wire_close_length(out, begin);
     return NULL;
@@ -242,17 +242,27 @@ static const char *read_instant(struct weir_bytes wire, struct instant *ret_inst
     return NULL;
 }
 
+/* printf would be half of what an order's JSON costs. */
+static void print_digits(struct weir_buffer *out, int value, int count)
+{
+    uint8_t *to = buffer_room(out, (size_t)count);
+    for (int i = count; i-- > 0; value /= 10)
+        to[i] = (uint8_t)('0' + value % 10);
+    out->size += (size_t)count;
+}
+
 /* No digits, 3, 6 or 9 of them. */
 static void print_fraction(int32_t nanos, struct weir_buffer *out)
 {
     if (nanos == 0)
         return;
+    buffer_byte(out, '.');
     if (nanos % 1000000 == 0)
-        weir_buffer_printf(out, ".%03d", nanos / 1000000);
+        print_digits(out, nanos / 1000000, 3);
     else if (nanos % 1000 == 0)
-        weir_buffer_printf(out, ".%06d", nanos / 1000);
+        print_digits(out, nanos / 1000, 6);
     else
-        weir_buffer_printf(out, ".%09d", nanos);
+        print_digits(out, nanos, 9);
 }
 
 static const char *print_timestamp(struct instant instant, struct weir_buffer *out)
@@ -265,8 +275,19 @@ static const char *print_timestamp(struct instant instant, struct weir_buffer *o
     int second = (int)(instant.seconds - days * 86400);
     int year, month, day;
     date_from_days(days, &year, &month, &day);
-    weir_buffer_printf(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", year, month, day, second / 3600,
-                       second / 60 % 60, second % 60);
+    const struct {
+        char before;
+        int value, digits;
+    } parts[] = {{'"', year, 4},
+                 {'-', month, 2},
+                 {'-', day, 2},
+                 {'T', second / 3600, 2},
+                 {':', second / 60 % 60, 2},
+                 {':', second % 60, 2}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        buffer_byte(out, (uint8_t)parts[i].before);
+        print_digits(out, parts[i].value, parts[i].digits);
+    }
     print_fraction(instant.nanos, out);
     weir_buffer_append_text(out, "Z\"");
     return NULL;
@@ -305,7 +326,7 @@ static const char *print_path(struct weir_bytes path, struct weir_buffer *camel)
         } else if ((byte >= 'A' && byte <= 'Z') || byte == ',') {
             return "a field mask that JSON cannot express";
         }
-        weir_buffer_append_byte(camel, byte);
+        buffer_byte(camel, byte);
     }
     return NULL;
 }
@@ -329,7 +350,7 @@ static const char *print_paths(struct weir_bytes wire, struct weir_buffer *camel
         if (fault)
             return fault;
         if (camel->size > 0)
-            weir_buffer_append_byte(camel, ',');
+            buffer_byte(camel, ',');
         fault = print_path(member.content, camel);
         if (fault)
             return fault;

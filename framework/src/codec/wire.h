@@ -10,6 +10,8 @@
 #include <weir/bytes.h>
 #include <weir/message.h>
 
+#include "codec/buffer.h"
+
 enum wire_type {
     WIRE_VARINT = 0,
     WIRE_FIXED64 = 1,
@@ -127,7 +129,7 @@ static inline size_t wire_put_varint(uint8_t *to, uint64_t value)
 
 static inline void wire_write_varint(struct weir_buffer *out, uint64_t value)
 {
-    out->size += wire_put_varint(weir_buffer_reserve(out, 10), value);
+    out->size += wire_put_varint(buffer_room(out, 10), value);
 }
 
 static inline void wire_write_tag(struct weir_buffer *out, uint32_t number, enum wire_type wire_type)
@@ -139,7 +141,7 @@ static inline void wire_write_bytes(struct weir_buffer *out, uint32_t number, st
 {
     wire_write_tag(out, number, WIRE_BYTES);
     wire_write_varint(out, content.size);
-    weir_buffer_append(out, content.data, content.size);
+    buffer_append(out, content.data, content.size);
 }
 
 /* The value of a scalar, without its tag. */
@@ -150,7 +152,7 @@ static inline void wire_write_raw(struct weir_buffer *out, enum wire_type wire_t
         return;
     }
     size_t size = wire_type == WIRE_FIXED64 ? 8 : 4;
-    uint8_t *to = weir_buffer_reserve(out, size);
+    uint8_t *to = buffer_room(out, size);
     for (size_t i = 0; i < size; i++)
         to[i] = (uint8_t)(raw >> (8 * i));
     out->size += size;
@@ -159,7 +161,7 @@ static inline void wire_write_raw(struct weir_buffer *out, enum wire_type wire_t
 /* A length that is not known yet: one byte is kept for it, and what follows moves when it needs more. */
 static inline size_t wire_open_length(struct weir_buffer *out)
 {
-    weir_buffer_append_byte(out, 0);
+    buffer_byte(out, 0);
     return out->size;
 }
 
@@ -169,7 +171,7 @@ static inline void wire_close_length(struct weir_buffer *out, size_t begin)
     uint8_t head[10];
     size_t head_size = wire_put_varint(head, length);
     if (head_size > 1) {
-        weir_buffer_reserve(out, head_size - 1);
+        buffer_room(out, head_size - 1);
         memmove(out->data + begin + head_size - 1, out->data + begin, length);
         out->size += head_size - 1;
     }

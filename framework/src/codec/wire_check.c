@@ -222,9 +222,11 @@ static enum weir_status check_member(struct check *check, struct frame *frame,
                   (int)expected);
         return invalid(check, frame, text.text);
     }
-    enum weir_status status = check_again(check, frame);
-    if (status != WEIR_OK)
-        return status;
+    if (field->required || (field->type == WEIR_TYPE_MESSAGE && !field->repeated)) {
+        enum weir_status status = check_again(check, frame);
+        if (status != WEIR_OK)
+            return status;
+    }
     bool element = field->repeated && member->wire_type == expected;
     if (element && !budget_memory(budget, 16))
         return exhausted(check, frame);
@@ -233,10 +235,34 @@ static enum weir_status check_member(struct check *check, struct frame *frame,
     return member->wire_type == WIRE_BYTES ? check_content(check, frame, member->content) : WEIR_OK;
 }
 
+/* Most members are a number in a singular field, or a short text: those are passed here, without the general
+ * way's bookkeeping. Returns what follows; NULL: not one of those, or not sound. `at` is behind the tag. */
+static inline const uint8_t *pass_simple(struct check *check, struct frame *frame,
+                                         const struct weir_field *field, enum wire_type wire_type,
+                                         const uint8_t *at)
+{
+    const uint8_t *end = frame->end;
+    if (field->repeated || field->required || at == end || *at >= 0x80)
+        return NULL;
+    if (wire_type == WIRE_VARINT && wire_type_of(field->type) == WIRE_VARINT)
+        return budget_member(&check->budget, &frame->members) ? at + 1 : NULL;
+    if (wire_type != WIRE_BYTES || field->type != WEIR_TYPE_STRING)
+        return NULL;
+    struct weir_bytes text = weir_bytes(at + 1, *at);
+    if (text.size > (size_t)(end - text.data) || utf8_fault(text) ||
+        check->budget.memory + text.size + 16 > check->budget.limits.memory)
+        return NULL;
+    if (!budget_member(&check->budget, &frame->members))
+        return NULL;
+    budget_memory(&check->budget, text.size + 1);
+    return text.data + text.size;
+}
+
 static enum weir_status check_message(struct check *check, struct frame *frame)
 {
+    const struct weir_message *message = frame->message;
     frame->memory = check->budget.memory;
-    if (!budget_message(&check->budget, frame->message))
+    if (!budget_message(&check->budget, message))
         return exhausted(check, frame);
 
     size_t hint = 0;
@@ -248,7 +274,13 @@ static enum weir_status check_message(struct check *check, struct frame *frame)
         at = wire_read_tag(at, frame->end, &member);
         if (!at)
             return invalid(check, frame, "a bad tag");
-        frame->path.field = message_field_near(frame->message, member.number, &hint);
+        const struct weir_field *field = message_field_near(message, member.number, &hint);
+        frame->path.field = field;
+        const uint8_t *next = field ? pass_simple(check, frame, field, member.wire_type, at) : NULL;
+        if (next) {
+            at = next;
+            continue;
+        }
         at = wire_read_value(at, frame->end, &member, &fault);
         if (!at)
             return invalid(check, frame, fault);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "codec/buffer.h"
 #include "codec/json_out.h"
 #include "codec/message.h"
 #include "codec/scalar.h"
@@ -41,7 +42,7 @@ static void new_line(struct json_out *out)
 {
     if (!out->options->indent)
         return;
-    uint8_t *to = weir_buffer_reserve(out->out, 1 + 2 * out->indent);
+    uint8_t *to = buffer_room(out->out, 1 + 2 * out->indent);
     *to = '\n';
     memset(to + 1, ' ', 2 * out->indent);
     out->out->size += 1 + 2 * out->indent;
@@ -49,14 +50,14 @@ static void new_line(struct json_out *out)
 
 static void open_bracket(struct json_out *out, char bracket)
 {
-    weir_buffer_append_byte(out->out, (uint8_t)bracket);
+    buffer_byte(out->out, (uint8_t)bracket);
     out->indent++;
 }
 
 static void separate(struct json_out *out, bool *first)
 {
     if (!*first)
-        weir_buffer_append_byte(out->out, ',');
+        buffer_byte(out->out, ',');
     *first = false;
     new_line(out);
 }
@@ -66,12 +67,12 @@ static void close_bracket(struct json_out *out, char bracket, bool empty)
     out->indent--;
     if (!empty)
         new_line(out);
-    weir_buffer_append_byte(out->out, (uint8_t)bracket);
+    buffer_byte(out->out, (uint8_t)bracket);
 }
 
 static void colon(struct json_out *out)
 {
-    weir_buffer_append(out->out, ": ", out->options->indent ? 2 : 1);
+    buffer_append(out->out, ": ", out->options->indent ? 2 : 1);
 }
 
 static void write_name(struct json_out *out, const struct weir_field *field, bool *first)
@@ -127,9 +128,9 @@ static enum weir_status write_value(struct json_out *out, const struct weir_fiel
         json_quote(member->content, out->out);
         break;
     case WEIR_TYPE_BYTES:
-        weir_buffer_append_byte(out->out, '"');
+        buffer_byte(out->out, '"');
         base64_encode(member->content, out->out);
-        weir_buffer_append_byte(out->out, '"');
+        buffer_byte(out->out, '"');
         break;
     default:
         write_number(out, field, member->raw);
@@ -165,7 +166,7 @@ static struct json_out_member merge(struct json_out *out, const struct weir_fiel
     if (count > 1 && field->type == WEIR_TYPE_MESSAGE) {
         for (size_t i = first; i < first + count; i++) {
             struct weir_bytes content = json_out_member(out, i).content;
-            weir_buffer_append(room, content.data, content.size);
+            buffer_append(room, content.data, content.size);
         }
         member.content = weir_buffer_bytes(room);
     }
@@ -321,7 +322,7 @@ static enum weir_status write_key(struct json_out *out, const struct weir_field 
         write_number(out, field, key->value.raw);
         /* 64-bit numbers have their quotes already. */
         if (out->out->data[begin] != '"') {
-            weir_buffer_append(&text, out->out->data + begin, out->out->size - begin);
+            buffer_append(&text, out->out->data + begin, out->out->size - begin);
             out->out->size = begin;
             json_quote(weir_buffer_bytes(&text), out->out);
             weir_buffer_free(&text);
@@ -349,8 +350,8 @@ static enum weir_status write_entry(struct json_out *out, const struct weir_fiel
     status = json_out_list(out, entry, content, &first_member, &count);
     if (status != WEIR_OK)
         return status;
-    while (values < count && json_out_member(out, first_member + count - 1 - values).field ==
-                                 (uint32_t)(value_field - entry->fields))
+    while (values < count &&
+           json_out_field(out, first_member + count - 1 - values) == (uint32_t)(value_field - entry->fields))
         values++;
     struct json_out_member empty = {.wire_type = wire_type_of(value_field->type)};
     struct weir_buffer room = {0};
@@ -371,7 +372,7 @@ static enum weir_status write_map(struct json_out *out, const struct weir_field 
         !budget_memory(&out->budget, count * sizeof(struct map_key)))
         return json_out_exhausted(out);
     struct weir_buffer room = {0};
-    struct map_key *keys = (struct map_key *)(void *)weir_buffer_reserve(&room, count * sizeof *keys + 1);
+    struct map_key *keys = (struct map_key *)(void *)buffer_room(&room, count * sizeof *keys + 1);
     enum weir_status status = read_keys(out, field, first_member, count, keys);
     bool first = true;
     open_bracket(out, '{');
@@ -432,11 +433,11 @@ static enum weir_status write_fields(struct json_out *out, const struct weir_mes
         return status;
     size_t at = begin, end = begin + count, field = 0;
     while (status == WEIR_OK && (at < end || (out->options->with_defaults && field < message->field_count))) {
-        uint32_t next = at < end ? json_out_member(out, at).field : UINT32_MAX;
+        uint32_t next = at < end ? json_out_field(out, at) : UINT32_MAX;
         if (!out->options->with_defaults)
             field = next;
         size_t group = at;
-        while (at < end && json_out_member(out, at).field == field)
+        while (at < end && json_out_field(out, at) == field)
             at++;
         status = write_field(out, &message->fields[field], group, at - group, level, first);
         field++;
@@ -457,7 +458,7 @@ static enum weir_status write_inner(struct json_out *out, const struct weir_mess
         return status;
     const struct weir_field *field = weir_message_field(message, 1);
     if (message->well_known == WEIR_WELL_KNOWN_VALUE && count > 0)
-        field = &message->fields[json_out_member(out, first).field];
+        field = &message->fields[json_out_field(out, first)];
 
     if (field->map) {
         status = write_map(out, field, first, count, level);
