@@ -257,9 +257,15 @@ static void limits_have_their_statuses_and_headers(void **state)
 static void the_text_of_an_internal_error_is_kept_from_the_client(void **state)
 {
     struct fixture *f = *state;
-    struct raw_answer *answer = ask(f, "POST", "/v1/fail", JSON, "{\"status\":13,\"text\":\"secret\"}");
+    struct raw_answer *answer =
+        ask(f, "POST", "/v1/fail",
+            JSON "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n",
+            "{\"status\":13,\"text\":\"secret\"}");
     assert_int_equal(answer->status, 500);
-    assert_string_equal(answer->body, PROBLEM("Internal Server Error", 500, "internal error", "INTERNAL"));
+    assert_string_equal(answer->body,
+                        "{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,"
+                        "\"detail\":\"internal error\",\"code\":\"INTERNAL\","
+                        "\"trace\":\"0af7651916cd43dd8448eb211c80319c\"}");
     free(answer);
 }
 

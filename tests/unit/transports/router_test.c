@@ -275,12 +275,12 @@ static void a_problem_is_written_and_read_back(void **state)
     (void)state;
     struct weir_buffer json = {0};
     char detail[64];
-    problem_write(404, WEIR_NOT_FOUND, "order \"7\"\n", &json);
+    problem_write(404, WEIR_NOT_FOUND, "order \"7\"\n", NULL, &json);
     assert_string_equal(weir_buffer_text(&json),
                         "{\"type\":\"about:blank\",\"title\":\"Not Found\",\"status\":404,"
                         "\"detail\":\"order \\\"7\\\"\\u000a\",\"code\":\"NOT_FOUND\"}");
     weir_buffer_clear(&json);
-    problem_write(400, WEIR_FAILED_PRECONDITION, "order \"7\" is paid", &json);
+    problem_write(400, WEIR_FAILED_PRECONDITION, "order \"7\" is paid", NULL, &json);
     assert_int_equal(problem_read(400, weir_buffer_bytes(&json), detail, sizeof detail),
                      WEIR_FAILED_PRECONDITION);
     assert_string_equal(detail, "order \"7\" is paid");

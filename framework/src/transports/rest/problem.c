@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The trace id in "00-<32 digits>-...". */
+#define TRACE_AT 3
+#define TRACE_SIZE 32
+
 const char *problem_title(int http_status)
 {
     switch (http_status) {
@@ -69,12 +73,16 @@ static void write_text(const char *text, struct weir_buffer *json)
     weir_buffer_append_byte(json, '"');
 }
 
-void problem_write(int http_status, enum weir_status status, const char *detail, struct weir_buffer *ret_json)
+void problem_write(int http_status, enum weir_status status, const char *detail, const char *traceparent,
+                   struct weir_buffer *ret_json)
 {
     weir_buffer_printf(ret_json, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
                        problem_title(http_status), http_status);
     write_text(detail, ret_json);
-    weir_buffer_printf(ret_json, ",\"code\":\"%s\"}", weir_status_name(status));
+    weir_buffer_printf(ret_json, ",\"code\":\"%s\"", weir_status_name(status));
+    if (traceparent && strlen(traceparent) > TRACE_AT + TRACE_SIZE)
+        weir_buffer_printf(ret_json, ",\"trace\":\"%.*s\"", TRACE_SIZE, traceparent + TRACE_AT);
+    weir_buffer_append_byte(ret_json, '}');
 }
 
 /* A refusal of ours that gRPC has no code for is the client's mistake. */
@@ -86,7 +94,7 @@ enum weir_status problem_status(int http_status)
 
 void problem_of_engine(int http_status, const char *detail, struct weir_buffer *ret_json)
 {
-    problem_write(http_status, problem_status(http_status), detail, ret_json);
+    problem_write(http_status, problem_status(http_status), detail, NULL, ret_json);
 }
 
 /* ---- Reading one ---- */

@@ -2,7 +2,8 @@
  *
  *     {"type":"about:blank","title":"Not Found","status":404,"detail":"order 7","code":"NOT_FOUND"}
  *
- * `code` is the status that every transport has in common. */
+ * `code` is the status that every transport has in common. Where the words stay in the log, `trace` says
+ * where. */
 #ifndef WEIR_REST_PROBLEM_H
 #define WEIR_REST_PROBLEM_H
 
@@ -11,7 +12,8 @@
 
 #define PROBLEM_TYPE "application/problem+json"
 
-void problem_write(int http_status, enum weir_status status, const char *detail,
+/* `traceparent` may be NULL: then there is no trace. Appends. */
+void problem_write(int http_status, enum weir_status status, const char *detail, const char *traceparent,
                    struct weir_buffer *ret_json);
 
 /* The code of a refusal that is known by HTTP's status only. */

@@ -18,7 +18,8 @@
 #include "transports/rest/transcode.h"
 
 #define HEADERS_MAX 4
-#define BODY_ROOM 65536 /* reserved at once; a larger body grows as it comes, so that a head alone costs nothing */
+#define BODY_ROOM                                                                                            \
+    65536 /* reserved at once; a larger body grows as it comes, so that a head alone costs nothing */
 
 struct request {
     atomic_int references;
@@ -81,16 +82,16 @@ static void answer(struct exchange *exchange, int status, const char *type, stru
 }
 
 static void answer_problem(struct exchange *exchange, int http_status, enum weir_status status,
-                           const char *detail)
+                           const char *detail, const char *traceparent)
 {
     struct weir_buffer body = {0};
-    problem_write(http_status, status, detail, &body);
+    problem_write(http_status, status, detail, traceparent, &body);
     answer(exchange, http_status, PROBLEM_TYPE, &body, NULL, NULL);
 }
 
 static void refuse(struct exchange *exchange, int http_status, const char *detail)
 {
-    answer_problem(exchange, http_status, problem_status(http_status), detail);
+    answer_problem(exchange, http_status, problem_status(http_status), detail, NULL);
 }
 
 /* ---- The head: health, routing, what the body may be ---- */
@@ -124,7 +125,7 @@ static void answer_unrouted(struct exchange *exchange, const struct http_head *h
     } else if (weir_bytes_equal_text(head->method, "OPTIONS")) {
         answer(exchange, 204, NULL, &body, "Allow", weir_buffer_text(&allow));
     } else {
-        problem_write(405, WEIR_UNIMPLEMENTED, "this path has other methods", &body);
+        problem_write(405, WEIR_UNIMPLEMENTED, "this path has other methods", NULL, &body);
         answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", weir_buffer_text(&allow));
     }
     weir_buffer_free(&allow);
@@ -316,7 +317,7 @@ static void on_end(struct exchange *exchange)
                                                 weir_buffer_bytes(&request->body), &request->wire, &err);
     if (status != WEIR_OK) {
         answer_problem(exchange, status == WEIR_RESOURCE_EXHAUSTED ? 413 : weir_status_to_http(status),
-                       status, err.text);
+                       status, err.text, NULL);
         return;
     }
     weir_buffer_free(&request->body);
@@ -352,20 +353,25 @@ static void finish(struct weir_call *call)
     struct weir_error err = {0};
     atomic_store(&request->finished, true);
     enum weir_status status = call->status;
+    int http_status = http_status_of(request, call);
+    const char *text = call_error_text(call);
     if (status == WEIR_OK)
         status =
             transcode_reply(call->method, request->binding, weir_buffer_bytes(&call->reply), &body, &err);
-    if (status == WEIR_OK) {
-        answer(request->exchange, 200, "application/json", &body, NULL, NULL);
-    } else if (call->status == WEIR_OK) {
+    if (status != call->status) {
         weir_log_error("a reply is no message of its type",
                        weir_field_text("method", call->method->full_name), weir_field_error(&err),
                        weir_field_context(&call->context));
         weir_buffer_free(&body);
-        answer_problem(request->exchange, 500, WEIR_INTERNAL, "internal error");
-    } else {
-        answer_problem(request->exchange, http_status_of(request, call), status, call_error_text(call));
+        status = WEIR_INTERNAL;
+        http_status = 500;
+        text = "internal error";
     }
+    if (status == WEIR_OK)
+        answer(request->exchange, 200, "application/json", &body, NULL, NULL);
+    else
+        answer_problem(request->exchange, http_status, status, text,
+                       http_status == 500 ? weir_context_traceparent(&call->context) : NULL);
     exchange_drop(request->exchange);
     weir_call_release(call);
     drop(request);
@@ -384,7 +390,7 @@ static void on_left(struct exchange *exchange)
 static void on_expired(struct exchange *exchange)
 {
     struct request *request = exchange_user(exchange);
-    answer_problem(exchange, 504, WEIR_DEADLINE_EXCEEDED, "the deadline passed");
+    answer_problem(exchange, 504, WEIR_DEADLINE_EXCEEDED, "the deadline passed", NULL);
     call_cancel(request->call, WEIR_DEADLINE_EXCEEDED);
 }
 
