@@ -43,9 +43,9 @@ struct http_user_ops {
     void (*body)(struct exchange *exchange, struct weir_bytes piece);
     /* The request is complete: answer now, or later from any thread. */
     void (*end)(struct exchange *exchange);
-    /* Optional. The client closed its side while its answer is being made: most likely nobody listens any
-     * more. An answer is still sent where that is possible. A client that closed right behind its request
-     * only waits (half-close). */
+    /* Optional. Most likely nobody listens any more, but an answer is still sent where that is possible. (A
+     * client that is certainly gone is told by `gone`; one that closed only its sending side waits for its
+     * answer.) */
     void (*left)(struct exchange *exchange);
     /* Optional. The time of exchange_set_deadline() has come, and there is no answer yet. */
     void (*expired)(struct exchange *exchange);

@@ -1,5 +1,6 @@
 /* Our own registry of connections: libmicrohttpd's count misses those just handed over, its timeouts are of
  * inactivity only, a suspended connection has none, and it can miss that a client closed its side. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -184,21 +185,39 @@ int64_t connections_check_deadlines(struct loop *loop)
 
 /* ---- Clients that closed their side ---- */
 
+/* Who has closed only its sending side waits for the answer, who has closed altogether does not; both sent
+ * the same FIN. But the second one resets the connection when something is sent to it. "100 Continue" is what
+ * may be sent at any time (RFC 9110, 15.2), except to HTTP/1.0: there, a FIN right behind the request is a
+ * half-close, a later one is not. */
+void connection_probe(struct connection *connection)
+{
+    static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct exchange *exchange = connection->exchange;
+    struct loop *loop = connection->loop;
+    if (!connection->half_closed || !exchange || !exchange->suspended || exchange->probed ||
+        atomic_load(&exchange->phase) != EXCHANGE_OPEN)
+        return;
+    exchange->probed = true;
+    if (!exchange->head.http_1_0) {
+        ssize_t sent = send(connection->watch.fd, interim, sizeof interim - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN)
+            connection_cut(connection);
+    } else if (loop->engine->ops->left &&
+               loop->now_ns - exchange->complete_ns > HALF_CLOSE_MS * WEIR_NS_PER_MS) {
+        loop->engine->ops->left(exchange);
+    }
+}
+
 static void client_closed(struct connection *connection)
 {
     struct loop *loop = connection->loop;
     connection->half_closed = true;
-    connection->half_closed_ns = loop->now_ns;
     if (!connection->on_half_closed) {
         connection->on_half_closed = true;
         connection->next_half_closed = loop->half_closed;
         loop->half_closed = connection;
     }
-    struct exchange *exchange = connection->exchange;
-    bool waits = exchange && exchange->suspended;
-    if (waits && loop->engine->ops->left && atomic_load(&exchange->phase) == EXCHANGE_OPEN &&
-        loop->now_ns - exchange->complete_ns > HALF_CLOSE_MS * WEIR_NS_PER_MS)
-        loop->engine->ops->left(exchange);
+    connection_probe(connection);
 }
 
 void connection_event(struct connection *connection, uint32_t events)

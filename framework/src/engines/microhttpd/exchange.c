@@ -388,6 +388,8 @@ static enum MHD_Result on_end(struct exchange *exchange, struct MHD_Connection *
         return MHD_NO;
     exchange->suspended = true;
     MHD_suspend_connection(mhd);
+    if (exchange->connection->half_closed)
+        connection_probe(exchange->connection);
     return MHD_YES;
 }
 

@@ -22,7 +22,7 @@
 #include "engines/exchange.h"
 
 #define IDLE_GRACE_MS 1000 /* for a client's next request once the drain has begun */
-#define HALF_CLOSE_MS 50   /* a FIN this soon behind the request: the client waits for its answer */
+#define HALF_CLOSE_MS 50   /* a FIN this soon behind an HTTP/1.0 request: the client waits for its answer */
 #define LINGER_MS 2000     /* reads on after a refusal, so that it is not lost to a reset */
 #define LINGER_BYTES_MAX (16 << 20)
 #define LINGERERS_MAX 256 /* per loop */
@@ -63,7 +63,6 @@ struct connection {
     bool on_half_closed; /* it is in the loop's list */
     uint8_t quiet_runs;  /* in a row with nothing to read and nothing to do */
     bool linger;         /* read on after the close */
-    int64_t half_closed_ns;
 };
 
 struct connection_list {
@@ -141,7 +140,7 @@ struct exchange {
     int status;
     struct exchange *next_answered, *next_free;
 
-    bool head_seen, head_told, in_callback, suspended, swallow, gone, queued;
+    bool head_seen, head_told, in_callback, suspended, swallow, gone, queued, probed;
     bool ready;          /* the answer is here, on the loop's thread */
     bool closes;         /* end the connection after the answer; set with the response */
     int64_t complete_ns; /* when the request was complete; 0: it is not */
@@ -168,6 +167,8 @@ struct connection *connection_add(struct loop *loop, int fd);
 void connection_remove(struct connection *connection);
 void connection_set_state(struct connection *connection, enum connection_state state);
 void connection_event(struct connection *connection, uint32_t events);
+/* Its client closed its side and its answer is being made: finds out whether anybody still waits. */
+void connection_probe(struct connection *connection);
 /* Cuts those whose time is over; the time of the next. */
 int64_t connections_check_deadlines(struct loop *loop);
 /* True when it wants to look again soon. */
