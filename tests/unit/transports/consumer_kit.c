@@ -203,6 +203,7 @@ struct weir_consumer *kit_start(struct kit *kit, const char *brokers,
     if (filled.commit_interval_ms == 0)
         filled.commit_interval_ms = 50;
     struct weir_consumer *consumer = consumer_new(&kit->service, &filled);
+    consumer->component.name = kit->name;
     assert_int_equal(consumer_ops.start(consumer, NULL, &err), WEIR_OK);
     return consumer;
 }

@@ -25,6 +25,7 @@ struct kit {
     int partitions;
     struct echo_handlers handlers;
     struct weir_service service;
+    const char *name; /* of the consumers; NULL: none, and no metrics */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

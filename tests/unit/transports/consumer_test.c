@@ -171,6 +171,49 @@ static void attempts_max_ends_the_attempts_of_a_transient_failure(void **state)
     kit_stored_free(stored, 1);
 }
 
+static bool lag_is_zero(void *arg)
+{
+    struct weir_buffer *text = arg;
+    weir_buffer_clear(text);
+    metrics_write(text);
+    return strstr(weir_buffer_text(text), "weir_consumer_lag{consumer=\"orders\"} 0\n") != NULL;
+}
+
+static bool lag_is_nine(void *arg)
+{
+    struct weir_buffer *text = arg;
+    weir_buffer_clear(text);
+    metrics_write(text);
+    return strstr(weir_buffer_text(text), "weir_consumer_lag{consumer=\"orders\"} 9\n") != NULL;
+}
+
+static void what_became_of_messages_is_counted_and_how_many_wait(void **state)
+{
+    struct kit *kit = *state;
+    struct weir_buffer text = {0};
+    kit->name = "orders";
+    kit->fail_index = 0;
+    kit->fail_times = 1;
+    kit->fail_status = WEIR_NOT_FOUND;
+    kit->defer = true;
+    kit_send(kit, 0, 10, 1);
+    struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
+
+    kit_wait(lag_is_nine, &text, "a lag of 9");
+    assert_non_null(strstr(weir_buffer_text(&text), "weir_consumer_partitions{consumer=\"orders\"} 4\n"));
+    pthread_mutex_lock(&kit->lock);
+    kit->defer = false;
+    pthread_mutex_unlock(&kit->lock);
+    kit_answer_deferred(kit, WEIR_OK);
+    kit_wait(lag_is_zero, &text, "no lag");
+    const char *shown = weir_buffer_text(&text);
+    assert_non_null(strstr(shown, "weir_consumer_messages_total{consumer=\"orders\",result=\"done\"} 10\n"));
+    assert_non_null(
+        strstr(shown, "weir_consumer_messages_total{consumer=\"orders\",result=\"set_aside\"} 1\n"));
+    kit_stop(consumer, 5000, 5000);
+    weir_buffer_free(&text);
+}
+
 static bool sixty_four_are_deferred(void *arg)
 {
     struct kit *kit = arg;
@@ -315,6 +358,7 @@ int main(void)
         TEST(what_is_no_message_is_set_aside),
         TEST(a_defect_is_tried_three_times_and_then_set_aside),
         TEST(attempts_max_ends_the_attempts_of_a_transient_failure),
+        TEST(what_became_of_messages_is_counted_and_how_many_wait),
         TEST(no_more_is_held_than_in_flight_max),
         TEST(handlers_that_answer_later_hold_their_key_but_no_worker),
         TEST(a_handler_is_told_when_its_time_is_over),

@@ -82,6 +82,7 @@ static void *poll_events(void *arg)
         items_wake(consumer);
         consumer_cancel_overdue(consumer);
         commit_tick(consumer);
+        numbers_tick(consumer);
     }
     return NULL;
 }
@@ -166,6 +167,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
         return err ? err->status : WEIR_UNAVAILABLE;
     }
     consumer->events = rd_kafka_queue_get_consumer(client);
+    if (consumer->component.name)
+        numbers_of_consumer(&consumer->numbers, consumer, consumer->component.name);
     start_threads(consumer);
     cluster_start(consumer->cluster, client);
     return WEIR_OK;
@@ -174,6 +177,7 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
 static void destroy(void *self)
 {
     struct weir_consumer *consumer = self;
+    numbers_remove(&consumer->numbers);
     free((char *)(uintptr_t)consumer->options.brokers);
     free((char *)(uintptr_t)consumer->options.group);
     free((char *)(uintptr_t)consumer->options.dead_letter_suffix);

@@ -23,6 +23,7 @@
 #include <weir/kafka.h>
 
 #include "lifecycle/component.h"
+#include "transports/kafka/numbers.h"
 #include "transports/kafka/offsets.h"
 
 #define CONSUMER_LANES 256     /* of a partition; keys that share one wait for each other */
@@ -134,6 +135,10 @@ struct weir_consumer {
     bool cluster_known;          /* cluster's thread only */
     atomic_bool cluster_changed; /* since the poll thread looked */
     int64_t anew_until_ns;       /* poll thread only: until then an assignment begins at the beginning */
+
+    struct numbers numbers;
+    int64_t lag_due_ns; /* poll thread only */
+    _Atomic int64_t lag;
 
     pthread_mutex_t dead_letters_lock; /* makes the producer once, when it is needed */
     struct weir_producer *dead_letters;

@@ -14,6 +14,7 @@
 #include "lifecycle/component.h"
 #include "transports/kafka/client.h"
 #include "transports/kafka/cluster.h"
+#include "transports/kafka/numbers.h"
 #include "transports/kafka/record.h"
 
 #define FINISH_MIN_MS 2000
@@ -33,6 +34,7 @@ struct weir_producer {
     struct cluster *cluster;
 
     _Atomic int64_t sent, delivered, failed;
+    struct numbers numbers;
 };
 
 /* One message under way: who is told of its end. */
@@ -212,6 +214,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     if (pthread_create(&producer->poller, NULL, poll_events, producer) != 0)
         abort(); /* without threads nothing of a process works */
     cluster_start(producer->cluster, client);
+    if (producer->component.name) /* not that of the dead letters: its consumer counts them */
+        numbers_of_producer(&producer->numbers, producer, producer->component.name);
     return WEIR_OK;
 }
 
@@ -292,6 +296,7 @@ static enum weir_status finish(void *self, struct weir_context *context, struct 
 static void destroy(void *self)
 {
     struct weir_producer *producer = self;
+    numbers_remove(&producer->numbers);
     cluster_destroy(producer->cluster);
     pthread_rwlock_destroy(&producer->lock);
     free((char *)(uintptr_t)producer->options.brokers);
