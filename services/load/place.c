@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/values.h"
 #include "load/load.h"
 
 /* One order from its first sending until its outcome is known. */
@@ -70,11 +71,11 @@ static void send_order(struct order *order)
     Order__PlaceOrderRequest request = ORDER__PLACE_ORDER_REQUEST__INIT;
     request.order_id = order->order_id;
     request.customer_id = weir_call_printf(call, "customer-%03d", (int)(order->number % 500));
-    request.items = weir_call_alloc(call, 2 * sizeof *request.items);
+    request.items = LIST_OF(call, 2, Order__OrderItem);
     for (int i = 0; i < 2; i++) {
         Order__OrderItem *item = weir_call_alloc(call, sizeof *item);
         order__order_item__init(item);
-        item->sku = load->skus[(order->number * 7 + i * 13) % load->sku_count];
+        item->sku = load->skus[(order->number * 7 + (int64_t)i * 13) % load->sku_count];
         item->quantity = 1 + (int32_t)(order->number % 3);
         request.items[request.n_items++] = item;
     }

@@ -62,10 +62,8 @@ enum weir_status list_orders(struct weir_call *call, const Order__ListOrdersRequ
     }
     if (status == WEIR_OK && count > page_size) {
         const Order__Order *last = reply->orders[page_size - 1];
-        reply->next_page_token = weir_call_printf(
-            call, "%lld.%s",
-            (long long)(last->created_at->seconds * 1000 + last->created_at->nanos / 1000000),
-            last->order_id);
+        int64_t last_ms = last->created_at->seconds * 1000 + last->created_at->nanos / 1000000;
+        reply->next_page_token = weir_call_printf(call, "%lld.%s", (long long)last_ms, last->order_id);
     }
     return status;
 }
