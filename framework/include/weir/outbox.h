@@ -23,7 +23,9 @@ struct weir_outbox_options {
 };
 
 /* The relay: publishes rows of `db` through `producer`, in order per key, woken by the commit. One per database. Those who
- * publish need it. Its tables (weir_outbox, weir_inbox) are made when `db` starts. */
+ * publish need it. Its tables (weir_outbox, weir_inbox) are made when `db` starts. A row that can never be sent (too
+ * large) is logged and set aside in weir_outbox_rejected. Where the broker is another one than before, all rows that are
+ * kept are published again, with the same message ids. */
 struct weir_outbox;
 WEIR_API struct weir_outbox *weir_outbox_add(struct weir_app *app, const char *name, struct weir_sql *db,
                                              struct weir_producer *producer,

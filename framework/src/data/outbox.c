@@ -14,6 +14,8 @@
 #include "data/wake.h"
 #include "observe/metrics.h"
 
+#define BACKOFF_IN_STOP_MS 250
+
 /* ---- Publishing ---- */
 
 /* One per transaction that publishes. */
@@ -206,6 +208,11 @@ static enum weir_status outbox_quiesce(void *self, struct weir_error *err)
     struct weir_outbox *outbox = self;
     pthread_mutex_lock(&outbox->lock);
     outbox->published_before = outbox->published;
+    /* There is not much time: what waits for its next attempt gets it now, and soon again. */
+    outbox->retry_at_ns = outbox->pause_until_ns = 0;
+    if (outbox->longest_backoff_ms > BACKOFF_IN_STOP_MS)
+        outbox->longest_backoff_ms = BACKOFF_IN_STOP_MS;
+    pthread_cond_broadcast(&outbox->changed);
     pthread_mutex_unlock(&outbox->lock);
     return WEIR_OK;
 }

@@ -312,6 +312,31 @@ static void a_stop_publishes_what_is_there(void **state)
     assert_int_equal(kit_number(&f->kit, "SELECT published FROM weir_outbox_state"), 500);
 }
 
+static void a_stop_tries_at_once_what_waits_for_its_next_attempt(void **state)
+{
+    struct fixture *f = *state;
+    f->producer.refuse = WEIR_UNAVAILABLE;
+    start_outbox(f);
+    pthread_mutex_lock(&f->outbox->lock);
+    f->outbox->first_backoff_ms = f->outbox->longest_backoff_ms = 3600 * 1000;
+    pthread_mutex_unlock(&f->outbox->lock);
+    publish_many(f, 3, 3);
+    int64_t give_up = weir_deadline_in_ms(10000);
+    bool waits = false;
+    while (!waits && weir_now_ns() < give_up) {
+        pthread_mutex_lock(&f->outbox->lock);
+        waits = f->outbox->pause_until_ns > 0;
+        pthread_mutex_unlock(&f->outbox->lock);
+        sched_yield();
+    }
+    pthread_mutex_lock(&f->producer.lock);
+    f->producer.refuse = WEIR_OK;
+    pthread_mutex_unlock(&f->producer.lock);
+    struct weir_work work = stop_outbox(f, 10000);
+    assert_int_equal(work.completed, 3);
+    assert_int_equal(work.kept, 0);
+}
+
 static void what_is_left_at_the_limit_is_kept_and_published_by_the_next_process(void **state)
 {
     struct fixture *f = *state;
@@ -416,7 +441,9 @@ static void a_full_outbox_refuses_more(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(publish(f, "k", "x"), WEIR_OK);
     assert_int_equal(publish(f, "k", "x"), WEIR_RESOURCE_EXHAUSTED);
+    pthread_mutex_lock(&f->producer.lock);
     f->producer.refuse = WEIR_OK;
+    pthread_mutex_unlock(&f->producer.lock);
     wait_for_unpublished(f, 0);
     int64_t give_up = weir_deadline_in_ms(10000);
     while (kit_number(&f->kit, "SELECT ever FROM weir_outbox_state") < 3 && weir_now_ns() < give_up)
@@ -489,6 +516,7 @@ int main(void)
         TEST(failures_delay_and_never_reorder_or_lose),
         TEST(what_can_never_be_sent_is_set_aside_and_holds_nobody_up),
         TEST(a_stop_publishes_what_is_there),
+        TEST(a_stop_tries_at_once_what_waits_for_its_next_attempt),
         TEST(what_is_left_at_the_limit_is_kept_and_published_by_the_next_process),
         TEST(what_has_no_report_at_the_end_is_kept_and_a_late_report_harms_nobody),
         TEST(another_broker_is_told_everything_that_is_kept),
