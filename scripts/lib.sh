@@ -7,6 +7,11 @@ die() {
     exit 1
 }
 
+# What the comment at a script's head says.
+usage() { # FILE
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$1"
+}
+
 # Runs as root: directly, or by sudo.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
