@@ -11,6 +11,7 @@
 
 #include "broker.h"
 #include "core/context.h"
+#include "echo.weir.h"
 #include "transports/kafka/producer.h"
 
 struct fixture {
@@ -364,6 +365,86 @@ static void messages_wait_for_a_broker_that_is_away_for_a_moment(void **state)
     assert_int_equal(work.undelivered, 0);
 }
 
+/* ---- typed messages ---- */
+
+static struct weir_topic topic_of(struct fixture *f)
+{
+    for (size_t i = 0; i < echo_service_type.method_count; i++) {
+        if (!echo_service_type.methods[i].topic)
+            continue;
+        struct weir_topic topic = *echo_service_type.methods[i].topic;
+        topic.name = f->topic;
+        return topic;
+    }
+    fail_msg("echo.proto has no topic");
+    return (struct weir_topic){0};
+}
+
+static void a_typed_message_is_on_the_broker_when_send_returns(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_work work = {0};
+    struct weir_topic topic = topic_of(f);
+    Echo__EchoRequest message = ECHO__ECHO_REQUEST__INIT;
+    message.text = "hello";
+    message.key = "order-7";
+    start_producer(f, kit_broker_address(f->broker));
+    struct weir_call *call = weir_call_background(NULL, NULL, 5000);
+
+    assert_int_equal(weir_topic_send(call, f->producer, &topic, &message.base), WEIR_OK);
+
+    struct kit_stored *stored;
+    assert_int_equal(kit_read_all(f->broker, f->topic, &stored), 1);
+    assert_string_equal(stored->key, "order-7");
+    assert_non_null(strstr(stored->headers, "ce_type=weir.test.v1.EchoRequest;"));
+    char trace[96];
+    snprintf(trace, sizeof trace, "traceparent=%s;", weir_context_traceparent(weir_call_context(call)));
+    assert_non_null(strstr(stored->headers, trace));
+    Echo__EchoRequest *back = echo__echo_request__unpack(NULL, stored->size, stored->value);
+    assert_string_equal(back->text, "hello");
+    echo__echo_request__free_unpacked(back, NULL);
+    kit_stored_free(stored, 1);
+    weir_call_background_end(call);
+    stop_producer(f, 2000, &work);
+}
+
+static void a_typed_send_ends_with_its_call_and_says_that_it_may_arrive(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_work work = {0};
+    struct weir_topic topic = topic_of(f);
+    Echo__EchoRequest message = ECHO__ECHO_REQUEST__INIT;
+    message.key = "k";
+    start_producer(f, "127.0.0.1:1");
+    struct weir_call *call = weir_call_background(NULL, NULL, 100);
+
+    assert_int_equal(weir_topic_send(call, f->producer, &topic, &message.base), WEIR_DEADLINE_EXCEEDED);
+
+    assert_non_null(strstr(weir_call_error(call)->text, "it may be there"));
+    weir_call_background_end(call);
+    stop_producer(f, 200, &work);
+    assert_int_equal(work.undelivered, 1);
+}
+
+static void a_posted_message_is_flushed_by_the_stop(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_work work = {0};
+    struct weir_topic topic = topic_of(f);
+    Echo__EchoRequest message = ECHO__ECHO_REQUEST__INIT;
+    message.key = "k";
+    start_producer(f, kit_broker_address(f->broker));
+    struct weir_call *call = weir_call_background(NULL, NULL, 5000);
+    assert_int_equal(weir_topic_post(call, f->producer, &topic, &message.base), WEIR_OK);
+    weir_call_background_end(call);
+    stop_producer(f, 5000, &work);
+    assert_int_equal(work.undelivered, 0);
+
+    struct kit_stored *stored;
+    assert_int_equal(kit_read_all(f->broker, f->topic, &stored), 1);
+    kit_stored_free(stored, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +462,11 @@ int main(void)
         cmocka_unit_test(a_producer_without_brokers_does_not_start),
         cmocka_unit_test_setup_teardown(a_broker_that_forgot_everything_is_noticed_within_two_seconds, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_typed_message_is_on_the_broker_when_send_returns, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_typed_send_ends_with_its_call_and_says_that_it_may_arrive, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_posted_message_is_flushed_by_the_stop, set_up, tear_down),
         cmocka_unit_test_setup_teardown(messages_wait_for_a_broker_that_is_away_for_a_moment, set_up,
                                         tear_down),
     };

@@ -155,14 +155,19 @@ void cluster_start(struct cluster *cluster, rd_kafka_t *client)
     pthread_mutex_unlock(&cluster->lock);
 }
 
-void cluster_stop(struct cluster *cluster)
+void cluster_begin_stop(struct cluster *cluster)
 {
-    if (!cluster->running)
-        return;
     pthread_mutex_lock(&cluster->lock);
     cluster->stopping = true;
     pthread_cond_signal(&cluster->changed);
     pthread_mutex_unlock(&cluster->lock);
+}
+
+void cluster_stop(struct cluster *cluster)
+{
+    if (!cluster->running)
+        return;
+    cluster_begin_stop(cluster);
     pthread_join(cluster->thread, NULL);
     cluster->running = false;
 }

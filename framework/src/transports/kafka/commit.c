@@ -84,9 +84,23 @@ void commit_tick(struct weir_consumer *consumer)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* In slices, because who stops must not wait for it. NULL: no answer. */
+static rd_kafka_event_t *wait_for_answer(rd_kafka_queue_t *answers, const atomic_bool *given_up,
+                                         int64_t deadline_ns)
+{
+    rd_kafka_event_t *event = NULL;
+    while (!event && !(given_up && atomic_load(given_up))) {
+        int left_ms = client_left_ms(deadline_ns, 20);
+        event = rd_kafka_queue_poll(answers, left_ms);
+        if (left_ms == 0)
+            break;
+    }
+    return event;
+}
+
 /* rd_kafka_commit() that waits knows no limit: over 100 s with a frozen broker. */
 bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *only,
-                int64_t deadline_ns)
+                const atomic_bool *given_up, int64_t deadline_ns)
 {
     rd_kafka_topic_partition_list_t *list = collect(consumer, only);
     if (!list)
@@ -94,7 +108,7 @@ bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_l
     rd_kafka_queue_t *answers = rd_kafka_queue_new(consumer->client);
     rd_kafka_resp_err_t error = rd_kafka_commit_queue(consumer->client, list, answers, NULL, NULL);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_event_t *event = rd_kafka_queue_poll(answers, client_left_ms(deadline_ns, 60000));
+        rd_kafka_event_t *event = wait_for_answer(answers, given_up, deadline_ns);
         error = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
         if (event && rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT)
             remember(consumer, rd_kafka_event_topic_partition_list(event));

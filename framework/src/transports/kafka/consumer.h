@@ -218,10 +218,10 @@ void forget_committed(struct weir_consumer *consumer, rd_kafka_topic_partition_l
 void commit_tick(struct weir_consumer *consumer);
 void commit_answered(rd_kafka_t *client, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
                      void *consumer);
-/* Commits what is done, of one partition or (NULL) of all, and waits for the answer until deadline_ns. True
- * when there was nothing to commit, or it is committed. */
+/* Commits what is done, of some partitions or (NULL) of all, and waits for the answer until deadline_ns, or
+ * until it is given up. True when there was nothing to commit, or it is committed. */
 bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *only,
-                int64_t deadline_ns);
+                const atomic_bool *given_up, int64_t deadline_ns);
 /* Holds: lock. Done, but not committed: comes again. */
 int64_t commit_missing(const struct weir_consumer *consumer);
 

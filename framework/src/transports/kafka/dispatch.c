@@ -206,24 +206,30 @@ static void settle(struct item *item, enum weir_status status, const char *text)
 {
     struct weir_consumer *consumer = item->partition->consumer;
     item->attempts++;
-    if (status != WEIR_OK && !try_again(item, status)) {
+    bool again = status != WEIR_OK && try_again(item, status);
+
+    pthread_mutex_lock(&consumer->lock);
+    bool ours = !item->partition->gone;
+    bool waits = ours && !consumer->stopping && !item->partition->closing;
+    if (status == WEIR_OK)
+        end_done(item);
+    else if (!ours)
+        end_dropped(item);
+    pthread_mutex_unlock(&consumer->lock);
+    if (status == WEIR_OK || !ours)
+        return;
+
+    if (!again) {
         item->verdict = status;
         item->reason = memory_strdup(text);
         log_item(item, "message is set aside", status, text);
         item_set_aside(item);
         return;
     }
-    pthread_mutex_lock(&consumer->lock);
-    bool given_up = consumer->stopping || item->partition->closing;
-    pthread_mutex_unlock(&consumer->lock);
-    if (status != WEIR_OK && !given_up && item->attempts % LOG_EVERY == 1)
+    if (waits && item->attempts % LOG_EVERY == 1)
         log_item(item, "message is tried again", status, text);
-
     pthread_mutex_lock(&consumer->lock);
-    if (status == WEIR_OK)
-        end_done(item);
-    else
-        end_retried(item);
+    end_retried(item);
     pthread_mutex_unlock(&consumer->lock);
 }
 

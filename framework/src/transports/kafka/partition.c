@@ -374,7 +374,7 @@ void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_part
     pthread_mutex_unlock(&consumer->lock);
 
     if (!lost && wait_ms > 0)
-        commit_now(consumer, list, weir_deadline_in_ms(REVOKE_COMMIT_MS));
+        commit_now(consumer, list, &consumer->poller_stops, weir_deadline_in_ms(REVOKE_COMMIT_MS));
 
     pthread_mutex_lock(&consumer->lock);
     struct partition *partition;

@@ -271,6 +271,7 @@ static enum weir_status finish(void *self, struct weir_context *context, struct 
     int64_t failed_before = atomic_load(&producer->failed);
     (void)err;
 
+    cluster_begin_stop(producer->cluster);
     stop_poller(producer);
     flush(producer->client, context);
     purge(producer->client, context);

@@ -89,6 +89,7 @@ enum weir_status consumer_quiesce(void *self, struct weir_error *err)
     pthread_cond_broadcast(&consumer->work);
     pthread_cond_broadcast(&consumer->idle);
     pthread_mutex_unlock(&consumer->lock);
+    cluster_begin_stop(consumer->cluster);
     pause_all(consumer);
     return WEIR_OK;
 }
@@ -215,7 +216,7 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
     pthread_mutex_unlock(&consumer->lock);
     stop_threads(consumer, stuck);
     dead_letters_finish(consumer, context);
-    bool committed = commit_now(consumer, NULL, part(weir_context_deadline_ns(context), 5));
+    bool committed = commit_now(consumer, NULL, NULL, part(weir_context_deadline_ns(context), 5));
     pthread_mutex_lock(&consumer->lock);
     int64_t missing = commit_missing(consumer);
     pthread_mutex_unlock(&consumer->lock);
