@@ -1,5 +1,5 @@
-/* Places orders at a steady rate, whatever becomes of them, and says what did. An order whose outcome is not
- * known is sent again under the same id until it is. */
+/* Places orders at a steady rate, whatever becomes of them, or always so many at a time, and says what did.
+ * An order whose outcome is not known is sent again under the same id until it is. */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -9,6 +9,7 @@
 
 #include <weir/weir.h>
 
+#include "load/latency.h"
 #include "shop/inventory/v1/inventory.weir.h"
 #include "shop/logistics/v1/logistics.weir.h"
 #include "shop/order/v1/order.weir.h"
@@ -28,6 +29,7 @@ struct load {
 
     /* Section "load" of the configuration. */
     int64_t rate;  /* orders a second */
+    bool closed;   /* instead: in_flight_max orders are under way, always */
     int64_t count; /* 0: for ever */
     int64_t in_flight_max;
     const char *record;  /* a file: a line per order with its id and outcome; "": none */
@@ -36,6 +38,9 @@ struct load {
     char *skus[SKUS_MAX];
     int sku_count;
     int64_t began_ns;
+    atomic_int_fast64_t ended_ns; /* of the last order that is settled */
+    struct latency since_due;     /* by the rate, until an order is settled */
+    struct latency since_sent;    /* the first time */
     FILE *record_file;
     struct delivered before;
 

@@ -12,6 +12,11 @@ static void configure(struct weir_app *app, struct load *load)
          .min = 1,
          .max = 100000,
          .help = "orders a second"},
+        {.name = "closed",
+         .type = WEIR_CONFIG_BOOL,
+         .offset = offsetof(struct load, closed),
+         .fallback = "false",
+         .help = "no rate: the next order as soon as one is settled, in_flight_max at a time"},
         {.name = "count",
          .type = WEIR_CONFIG_INT,
          .offset = offsetof(struct load, count),
@@ -72,7 +77,7 @@ static struct weir_app *load_app(int argc, char **argv)
         &(struct weir_timer_options){.every_ms = 1000, .self = &load, .needs = {load.gateway}});
     load.timer = weir_timer_add(
         app, "place", place_due,
-        &(struct weir_timer_options){.every_ms = 5, .self = &load, .needs = {load.gateway, report_timer}});
+        &(struct weir_timer_options){.every_ms = 1, .self = &load, .needs = {load.gateway, report_timer}});
     return app;
 }
 

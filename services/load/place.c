@@ -10,6 +10,7 @@ struct order {
     struct load *load;
     char order_id[WEIR_ID_SIZE];
     int64_t number;
+    int64_t due_ns, sent_ns;
 };
 
 static bool learn_skus(struct weir_call *call)
@@ -33,6 +34,10 @@ static void send_order(struct order *order);
 static void settle(struct order *order, const char *outcome)
 {
     struct load *load = order->load;
+    int64_t now_ns = weir_now_ns();
+    latency_add(&load->since_due, now_ns - order->due_ns);
+    latency_add(&load->since_sent, now_ns - order->sent_ns);
+    atomic_store(&load->ended_ns, now_ns);
     pthread_mutex_lock(&load->lock);
     if (load->record_file)
         fprintf(load->record_file, "%s %s\n", order->order_id, outcome);
@@ -97,6 +102,13 @@ static void send_again(struct load *load)
     }
 }
 
+/* How many should have been placed by now. */
+static int64_t count_due(const struct load *load)
+{
+    int64_t due = load->closed ? INT64_MAX : (weir_now_ns() - load->began_ns) / 1000 * load->rate / 1000000;
+    return load->count > 0 && due > load->count ? load->count : due;
+}
+
 bool place_due(struct weir_call *call)
 {
     struct load *load = weir_call_self(call);
@@ -104,15 +116,16 @@ bool place_due(struct weir_call *call)
         return false;
 
     send_again(load);
-    int64_t due = (weir_now_ns() - load->began_ns) / 1000 * load->rate / 1000000;
-    if (load->count > 0 && due > load->count)
-        due = load->count;
+    int64_t due = count_due(load);
     while (atomic_load(&load->placed) < due && atomic_load(&load->in_flight) < load->in_flight_max) {
         struct order *order = calloc(1, sizeof *order);
         if (!order)
             return false;
         order->load = load;
         order->number = atomic_fetch_add(&load->placed, 1);
+        order->sent_ns = weir_now_ns();
+        order->due_ns =
+            load->closed ? order->sent_ns : load->began_ns + order->number * WEIR_NS_PER_S / load->rate;
         weir_id_new(order->order_id);
         send_order(order);
     }

@@ -41,6 +41,24 @@ static void print_line(const struct load *load, const struct delivered *now, boo
     fflush(stdout);
 }
 
+static void print_latency(const char *since, const struct latency *latency)
+{
+    printf("since %s, ms: p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  longest %.2f\n", since,
+           latency_ms(latency, 50), latency_ms(latency, 90), latency_ms(latency, 99),
+           latency_ms(latency, 99.9), latency_ms(latency, 100));
+}
+
+static void print_summary(const struct load *load)
+{
+    double seconds = (double)(atomic_load(&load->ended_ns) - load->began_ns) / (double)WEIR_NS_PER_S;
+    printf("%ssettled %lld orders in %.3f s\n", isatty(STDOUT_FILENO) ? "\n" : "",
+           (long long)(atomic_load(&load->accepted) + atomic_load(&load->refused)), seconds);
+    if (!load->closed) /* what an order waited because the ones before it were late counts */
+        print_latency("due", &load->since_due);
+    print_latency("sent", &load->since_sent);
+    fflush(stdout);
+}
+
 bool report(struct weir_call *call)
 {
     struct load *load = weir_call_self(call);
@@ -59,8 +77,7 @@ bool report(struct weir_call *call)
                      now.points - load->before.points >= accepted &&
                      now.recommendations - load->before.recommendations >= accepted;
     if (settled && (delivered || !load->wait_delivered)) {
-        if (isatty(STDOUT_FILENO))
-            printf("\n");
+        print_summary(load);
         weir_app_stop(weir_component_app(load->timer), "all orders are settled");
     }
     return false;
