@@ -37,7 +37,7 @@ def main():
         "produce": lambda: calls.kafka_produce(table, rounds),
         "shop": lambda: shop_bench.run(table, 1 if quick else 3, quick),
         "codec": lambda: program(table, "codec_bench"),
-        "sql": lambda: program(table, "sql_bench", folder, "0.3" if quick else "1"),
+        "sql": lambda: program(table, "sql_bench", folder, "1"),
     }
     for name in wanted:
         if name not in groups:
