@@ -484,17 +484,17 @@ static enum weir_status write_inner(struct json_out *out, const struct weir_mess
 
 static const struct weir_message *any_message(const struct json_out *out, struct weir_bytes url)
 {
-    char name[512];
-    if (!out->options->find_message || url.size >= sizeof name || utf8_fault(url))
-        return NULL;
     size_t slash = url.size;
     while (slash > 0 && url.data[slash - 1] != '/')
         slash--;
-    if (slash == 0)
+    if (!out->options->find_message || slash == 0 || utf8_fault(url))
         return NULL;
-    memcpy(name, url.data + slash, url.size - slash);
-    name[url.size - slash] = 0;
-    return out->options->find_message(out->options->types, name);
+    struct weir_buffer name = {0};
+    buffer_append(&name, url.data + slash, url.size - slash);
+    const struct weir_message *message =
+        out->options->find_message(out->options->types, weir_buffer_text(&name));
+    weir_buffer_free(&name);
+    return message;
 }
 
 static enum weir_status write_any_of(struct json_out *out, struct weir_bytes url, struct weir_bytes content,

@@ -123,6 +123,16 @@ static void any_holds_what_is_known(void **state)
     assert_json("{\"any\":{}}", "{\"any\":{}}");
 }
 
+static void the_url_of_an_any_may_be_long(void **state)
+{
+    (void)state;
+    char json[1024];
+    int size = snprintf(json, sizeof json, "{\"any\":{\"@type\":\"");
+    memset(json + size, 'h', 700);
+    snprintf(json + size + 700, sizeof json - 700 - (size_t)size, "/weir.codec.v1.Item\",\"sku\":\"tea\"}}");
+    assert_json(json, json);
+}
+
 static void any_of_what_is_not_known_is_refused(void **state)
 {
     (void)state;
@@ -184,6 +194,7 @@ int main(void)
         cmocka_unit_test(durations_have_up_to_nine_digits_and_a_sign),
         cmocka_unit_test(a_field_mask_comes_back_as_it_was),
         cmocka_unit_test(any_holds_what_is_known),
+        cmocka_unit_test(the_url_of_an_any_may_be_long),
         cmocka_unit_test(any_of_what_is_not_known_is_refused),
         cmocka_unit_test(structs_hold_any_json),
         cmocka_unit_test(wrappers_print_what_they_wrap),
