@@ -26,6 +26,7 @@ struct weir_json_options {
     bool proto_names;      /* out: names as in the .proto instead of lowerCamelCase */
     bool enums_as_numbers; /* out */
     bool indent;           /* out: for people */
+    bool mask;             /* out: "***" in place of what is (weir.sensitive) */
     /* The message inside a google.protobuf.Any, by its full name; NULL when unknown, which is an error.
      * Optional: without it no type is known. Borrows `types`. */
     const struct weir_message *(*find_message)(const void *types, const char *full_name);

@@ -48,13 +48,13 @@ static void new_line(struct json_out *out)
     out->out->size += 1 + 2 * out->indent;
 }
 
-static void open_bracket(struct json_out *out, char bracket)
+void json_out_open(struct json_out *out, char bracket)
 {
     buffer_byte(out->out, (uint8_t)bracket);
     out->indent++;
 }
 
-static void separate(struct json_out *out, bool *first)
+void json_out_separate(struct json_out *out, bool *first)
 {
     if (!*first)
         buffer_byte(out->out, ',');
@@ -62,7 +62,7 @@ static void separate(struct json_out *out, bool *first)
     new_line(out);
 }
 
-static void close_bracket(struct json_out *out, char bracket, bool empty)
+void json_out_close(struct json_out *out, char bracket, bool empty)
 {
     out->indent--;
     if (!empty)
@@ -70,22 +70,19 @@ static void close_bracket(struct json_out *out, char bracket, bool empty)
     buffer_byte(out->out, (uint8_t)bracket);
 }
 
-static void colon(struct json_out *out)
+void json_out_colon(struct json_out *out)
 {
     buffer_append(out->out, ": ", out->options->indent ? 2 : 1);
 }
 
 static void write_name(struct json_out *out, const struct weir_field *field, bool *first)
 {
-    separate(out, first);
+    json_out_separate(out, first);
     json_quote(weir_bytes_of_text(out->options->proto_names ? field->name : field->json_name), out->out);
-    colon(out);
+    json_out_colon(out);
 }
 
 /* ---- Values ---- */
-
-static enum weir_status write_message(struct json_out *out, const struct weir_message *message,
-                                      struct weir_bytes wire, size_t level);
 
 static void write_enum(struct json_out *out, const struct weir_enum *enumeration, uint64_t raw)
 {
@@ -112,15 +109,15 @@ static void write_number(struct json_out *out, const struct weir_field *field, u
         scalar_print_number(out->out, field->type, raw);
 }
 
-static enum weir_status write_value(struct json_out *out, const struct weir_field *field,
-                                    const struct json_out_member *member, size_t level)
+enum weir_status json_out_value(struct json_out *out, const struct weir_field *field,
+                                const struct json_out_member *member, size_t level)
 {
     const char *fault;
     switch ((enum weir_field_type)field->type) {
     case WEIR_TYPE_MESSAGE:
         if (level >= out->budget.limits.depth || !budget_elements(&out->budget, 1))
             return json_out_exhausted(out);
-        return write_message(out, field->message, member->content, level + 1);
+        return json_out_message(out, field->message, member->content, level + 1);
     case WEIR_TYPE_STRING:
         fault = utf8_fault(member->content);
         if (fault)
@@ -159,8 +156,8 @@ static bool is_default(const struct weir_field *field, const struct json_out_mem
 
 /* The members [first, first + count) of a singular field as one: the last, or for messages all of them in a
  * row, which is how the wire merges. `room` is the caller's to free. */
-static struct json_out_member merge(struct json_out *out, const struct weir_field *field, size_t first,
-                                    size_t count, struct weir_buffer *room)
+struct json_out_member json_out_merge(struct json_out *out, const struct weir_field *field, size_t first,
+                                      size_t count, struct weir_buffer *room)
 {
     struct json_out_member member = json_out_member(out, first + count - 1);
     if (count > 1 && field->type == WEIR_TYPE_MESSAGE) {
@@ -187,7 +184,7 @@ static enum weir_status write_packed(struct json_out *out, const struct weir_fie
             return invalid(out, fault);
         if (!budget_elements(&out->budget, 1))
             return json_out_exhausted(out);
-        separate(out, first);
+        json_out_separate(out, first);
         write_number(out, field, value.raw);
     }
     return out->out->size - out->begin <= out->budget.limits.memory ? WEIR_OK : json_out_exhausted(out);
@@ -205,8 +202,8 @@ static bool has_elements(const struct json_out *out, const struct weir_field *fi
     return false;
 }
 
-static enum weir_status write_array(struct json_out *out, const struct weir_field *field, size_t first_member,
-                                    size_t count, size_t level)
+enum weir_status json_out_array(struct json_out *out, const struct weir_field *field, size_t first_member,
+                                size_t count, size_t level)
 {
     const struct path *outer = out->path;
     struct path step = path_into(outer, field);
@@ -214,7 +211,7 @@ static enum weir_status write_array(struct json_out *out, const struct weir_fiel
     out->path = &step;
     bool first = true;
     enum weir_status status = WEIR_OK;
-    open_bracket(out, '[');
+    json_out_open(out, '[');
     for (size_t i = 0; i < count && status == WEIR_OK; i++) {
         struct json_out_member member = json_out_member(out, first_member + i);
         if (member.wire_type != wire_type_of(field->type)) {
@@ -223,11 +220,11 @@ static enum weir_status write_array(struct json_out *out, const struct weir_fiel
         }
         if (field->type != WEIR_TYPE_MESSAGE && !budget_elements(&out->budget, 1))
             return json_out_exhausted(out);
-        separate(out, &first);
-        status = write_value(out, field, &member, level);
+        json_out_separate(out, &first);
+        status = json_out_value(out, field, &member, level);
         step.index++;
     }
-    close_bracket(out, ']', first);
+    json_out_close(out, ']', first);
     out->path = outer;
     return status;
 }
@@ -313,7 +310,7 @@ static enum weir_status write_key(struct json_out *out, const struct weir_field 
     const char *fault = utf8_fault(key->value.content);
     if (fault)
         return invalid(out, fault);
-    separate(out, first);
+    json_out_separate(out, first);
     size_t begin = out->out->size;
     if (field->type == WEIR_TYPE_STRING) {
         json_quote(key->value.content, out->out);
@@ -331,7 +328,7 @@ static enum weir_status write_key(struct json_out *out, const struct weir_field 
     step->key = weir_bytes(NULL, 0);
     if (field->type == WEIR_TYPE_STRING)
         step->key = key->value.content;
-    colon(out);
+    json_out_colon(out);
     return WEIR_OK;
 }
 
@@ -356,15 +353,15 @@ static enum weir_status write_entry(struct json_out *out, const struct weir_fiel
     struct json_out_member empty = {.wire_type = wire_type_of(value_field->type)};
     struct weir_buffer room = {0};
     struct json_out_member value =
-        values ? merge(out, value_field, first_member + count - values, values, &room) : empty;
-    status = write_value(out, value_field, &value, level);
+        values ? json_out_merge(out, value_field, first_member + count - values, values, &room) : empty;
+    status = json_out_value(out, value_field, &value, level);
     weir_buffer_free(&room);
     json_out_drop(out, first_member);
     return status;
 }
 
-static enum weir_status write_map(struct json_out *out, const struct weir_field *field, size_t first_member,
-                                  size_t count, size_t level)
+enum weir_status json_out_map(struct json_out *out, const struct weir_field *field, size_t first_member,
+                              size_t count, size_t level)
 {
     const struct path *outer = out->path;
     struct path step = path_into(outer, field);
@@ -375,7 +372,7 @@ static enum weir_status write_map(struct json_out *out, const struct weir_field 
     struct map_key *keys = (struct map_key *)(void *)buffer_room(&room, count * sizeof *keys + 1);
     enum weir_status status = read_keys(out, field, first_member, count, keys);
     bool first = true;
-    open_bracket(out, '{');
+    json_out_open(out, '{');
     for (size_t i = 0; i < count && status == WEIR_OK; i++) {
         if (keys[i].again)
             continue;
@@ -383,7 +380,7 @@ static enum weir_status write_map(struct json_out *out, const struct weir_field 
         status = write_entry(out, field, &keys[i], first_member + i, level + 1, &first, &step);
         out->path = outer;
     }
-    close_bracket(out, '}', first);
+    json_out_close(out, '}', first);
     weir_buffer_free(&room);
     return status;
 }
@@ -401,20 +398,25 @@ static enum weir_status write_field(struct json_out *out, const struct weir_fiel
     const struct path *outer = out->path;
     out->path = &step;
     enum weir_status status;
-    if (field->repeated && !out->options->with_defaults && !has_elements(out, field, first_member, count)) {
+    if (field->sensitive && out->options->mask && count > 0) {
+        write_name(out, field, first);
+        weir_buffer_append_text(out->out, "\"***\"");
+        status = WEIR_OK;
+    } else if (field->repeated && !out->options->with_defaults &&
+               !has_elements(out, field, first_member, count)) {
         status = WEIR_OK;
     } else if (field->repeated) {
         write_name(out, field, first);
-        status = field->map ? write_map(out, field, first_member, count, level)
-                            : write_array(out, field, first_member, count, level);
+        status = field->map ? json_out_map(out, field, first_member, count, level)
+                            : json_out_array(out, field, first_member, count, level);
     } else {
         struct weir_buffer room = {0};
         struct json_out_member member = {.wire_type = wire_type_of(field->type)};
         if (count > 0)
-            member = merge(out, field, first_member, count, &room);
+            member = json_out_merge(out, field, first_member, count, &room);
         if (presence || out->options->with_defaults || !is_default(field, &member)) {
             write_name(out, field, first);
-            status = write_value(out, field, &member, level);
+            status = json_out_value(out, field, &member, level);
         } else {
             status = WEIR_OK;
         }
@@ -424,8 +426,8 @@ static enum weir_status write_field(struct json_out *out, const struct weir_fiel
     return status;
 }
 
-static enum weir_status write_fields(struct json_out *out, const struct weir_message *message,
-                                     struct weir_bytes wire, size_t level, bool *first)
+enum weir_status json_out_fields(struct json_out *out, const struct weir_message *message,
+                                 struct weir_bytes wire, size_t level, bool *first)
 {
     size_t begin, count;
     enum weir_status status = json_out_list(out, message, wire, &begin, &count);
@@ -446,129 +448,15 @@ static enum weir_status write_fields(struct json_out *out, const struct weir_mes
     return status;
 }
 
-/* ---- Messages with a JSON of their own ---- */
-
-/* The members of the message's field 1; or for a Value, the one that is set. */
-static enum weir_status write_inner(struct json_out *out, const struct weir_message *message,
-                                    struct weir_bytes wire, size_t level)
-{
-    size_t first, count;
-    enum weir_status status = json_out_list(out, message, wire, &first, &count);
-    if (status != WEIR_OK)
-        return status;
-    const struct weir_field *field = weir_message_field(message, 1);
-    if (message->well_known == WEIR_WELL_KNOWN_VALUE && count > 0)
-        field = &message->fields[json_out_field(out, first)];
-
-    if (field->map) {
-        status = write_map(out, field, first, count, level);
-    } else if (field->repeated) {
-        status = write_array(out, field, first, count, level);
-    } else {
-        struct json_out_member member = {.wire_type = wire_type_of(field->type)};
-        struct weir_buffer room = {0};
-        if (count > 0)
-            member = merge(out, field, first, count, &room);
-        double number;
-        memcpy(&number, &member.raw, sizeof number);
-        bool finite = number - number == 0;
-        if (message->well_known == WEIR_WELL_KNOWN_VALUE && field->type == WEIR_TYPE_DOUBLE && !finite)
-            status = invalid(out, "a Value that is NaN or infinite, which JSON cannot express");
-        else
-            status = write_value(out, field, &member, level);
-        weir_buffer_free(&room);
-    }
-    json_out_drop(out, first);
-    return status;
-}
-
-static const struct weir_message *any_message(const struct json_out *out, struct weir_bytes url)
-{
-    size_t slash = url.size;
-    while (slash > 0 && url.data[slash - 1] != '/')
-        slash--;
-    if (!out->options->find_message || slash == 0 || utf8_fault(url))
-        return NULL;
-    struct weir_buffer name = {0};
-    buffer_append(&name, url.data + slash, url.size - slash);
-    const struct weir_message *message =
-        out->options->find_message(out->options->types, weir_buffer_text(&name));
-    weir_buffer_free(&name);
-    return message;
-}
-
-static enum weir_status write_any_of(struct json_out *out, struct weir_bytes url, struct weir_bytes content,
-                                     size_t level)
-{
-    const struct weir_message *message = any_message(out, url);
-    if (!message)
-        return invalid(out, "an Any of a type that is not known here");
-    if (level >= out->budget.limits.depth)
-        return json_out_exhausted(out);
-    bool first = true;
-    enum weir_status status;
-    open_bracket(out, '{');
-    separate(out, &first);
-    json_quote(weir_bytes_of_text("@type"), out->out);
-    colon(out);
-    json_quote(url, out->out);
-    if (message->well_known == WEIR_WELL_KNOWN_NONE) {
-        status = write_fields(out, message, content, level + 1, &first);
-    } else {
-        separate(out, &first);
-        json_quote(weir_bytes_of_text("value"), out->out);
-        colon(out);
-        status = write_message(out, message, content, level + 1);
-    }
-    close_bracket(out, '}', false);
-    return status;
-}
-
-static enum weir_status write_any(struct json_out *out, const struct weir_message *message,
+enum weir_status json_out_message(struct json_out *out, const struct weir_message *message,
                                   struct weir_bytes wire, size_t level)
 {
-    size_t first, count;
-    enum weir_status status = json_out_list(out, message, wire, &first, &count);
-    if (status != WEIR_OK)
-        return status;
-    struct weir_bytes parts[2] = {{0}, {0}};
-    for (size_t i = first; i < first + count; i++) {
-        struct json_out_member member = json_out_member(out, i);
-        parts[message->fields[member.field].number == 2] = member.content;
-    }
-    json_out_drop(out, first);
-    if (parts[0].size > 0 || parts[1].size > 0)
-        return write_any_of(out, parts[0], parts[1], level);
-    weir_buffer_append_text(out->out, "{}");
-    return WEIR_OK;
-}
-
-static enum weir_status write_message(struct json_out *out, const struct weir_message *message,
-                                      struct weir_bytes wire, size_t level)
-{
-    const char *fault;
-    enum weir_status status;
+    if (message->well_known != WEIR_WELL_KNOWN_NONE && message->well_known != WEIR_WELL_KNOWN_EMPTY)
+        return json_out_special(out, message, wire, level);
     bool first = true;
-    switch (message->well_known) {
-    case WEIR_WELL_KNOWN_TIMESTAMP:
-    case WEIR_WELL_KNOWN_DURATION:
-    case WEIR_WELL_KNOWN_FIELD_MASK:
-        fault = well_known_print(message->well_known, wire, out->out);
-        return fault ? invalid(out, fault) : WEIR_OK;
-    case WEIR_WELL_KNOWN_ANY:
-        return write_any(out, message, wire, level);
-    case WEIR_WELL_KNOWN_STRUCT:
-    case WEIR_WELL_KNOWN_VALUE:
-    case WEIR_WELL_KNOWN_LIST_VALUE:
-    case WEIR_WELL_KNOWN_WRAPPER:
-        return write_inner(out, message, wire, level);
-    case WEIR_WELL_KNOWN_NONE:
-    case WEIR_WELL_KNOWN_EMPTY:
-        break;
-    }
-    open_bracket(out, '{');
-    status = write_fields(out, message, wire, level, &first);
-    close_bracket(out, '}', first);
+    json_out_open(out, '{');
+    enum weir_status status = json_out_fields(out, message, wire, level, &first);
+    json_out_close(out, '}', first);
     if (status == WEIR_OK && out->out->size - out->begin > out->budget.limits.memory)
         return json_out_exhausted(out);
     return status;
@@ -586,7 +474,7 @@ enum weir_status weir_wire_to_json(const struct weir_message *message, struct we
         .err = err,
     };
     out.budget = budget_new(&out.options->limits);
-    enum weir_status status = write_message(&out, message, wire, 0);
+    enum weir_status status = json_out_message(&out, message, wire, 0);
     if (status != WEIR_OK)
         ret_json->size = out.begin;
     weir_buffer_free(&out.members);

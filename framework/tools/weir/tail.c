@@ -21,7 +21,7 @@
 struct tail {
     const struct weir_schema *schema;
     const char *topic, *brokers;
-    bool from_beginning, to_end;
+    bool from_beginning, to_end, show_sensitive;
     int64_t most; /* 0: no limit */
     int64_t printed;
     int open_partitions; /* whose end was not reached, for --to-end */
@@ -103,6 +103,7 @@ static void add_value(const struct tail *tail, struct weir_buffer *line, const r
     const struct weir_message *table = type_of(tail, type);
     struct weir_error err = {0};
     struct weir_json_options options = tool_json(tail->schema);
+    options.mask = !tail->show_sensitive;
     size_t before = line->size;
     if (!message->payload) {
         weir_buffer_append_text(line, "\"value\":null}");
@@ -233,9 +234,13 @@ static int run(struct tail *tail)
 static int parse(int argc, char **argv, struct tail *tail, const char **descriptors)
 {
     static const struct option options[] = {
-        {"brokers", required_argument, NULL, 'b'}, {"from-beginning", no_argument, NULL, 'f'},
-        {"to-end", no_argument, NULL, 'e'},        {"descriptors", required_argument, NULL, 'd'},
-        {"count", required_argument, NULL, 'n'},   {0},
+        {"brokers", required_argument, NULL, 'b'},
+        {"from-beginning", no_argument, NULL, 'f'},
+        {"to-end", no_argument, NULL, 'e'},
+        {"descriptors", required_argument, NULL, 'd'},
+        {"count", required_argument, NULL, 'n'},
+        {"show-sensitive", no_argument, NULL, 's'},
+        {0},
     };
     char *end;
     for (int option; (option = getopt_long(argc, argv, "n:", options, NULL)) != -1;) {
@@ -248,6 +253,9 @@ static int parse(int argc, char **argv, struct tail *tail, const char **descript
             break;
         case 'e':
             tail->to_end = true;
+            break;
+        case 's':
+            tail->show_sensitive = true;
             break;
         case 'd':
             *descriptors = optarg;

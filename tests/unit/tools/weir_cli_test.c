@@ -230,17 +230,23 @@ static void events_are_printed_one_a_line(void **state)
          .value = "\x0a\x03tea",
          .size = 5},
         {.topic = "user.echo", .partition = 0, .key = "k", .message_id = "m2", .value = "\xff", .size = 1},
+        {.topic = "user.echo", .partition = 0, .value = "\x0a\x01x\xba\x01\x02pw", .size = 8},
         {.topic = "other.topic", .partition = 0, .value = "\x01\x02", .size = 2},
     };
-    kit_produce(broker, records, 3);
+    kit_produce(broker, records, sizeof records / sizeof records[0]);
     char command[256];
-    snprintf(command, sizeof command, "$W tail user.echo --from-beginning -n 2 --brokers %s", child.address);
+    snprintf(command, sizeof command, "$W tail user.echo --from-beginning -n 3 --brokers %s", child.address);
     assert_int_equal(weir(f, command), 0);
     assert_string_equal(
         without_times(f->out),
         "{\"partition\":0,\"offset\":0,\"key\":\"k\",\"id\":\"m1\",\"value\":{\"text\":\"tea\"}}\n"
         "{\"partition\":0,\"offset\":1,\"key\":\"k\",\"id\":\"m2\",\"problem\":\"a bad "
-        "tag\",\"bytes\":\"/w==\"}\n");
+        "tag\",\"bytes\":\"/w==\"}\n"
+        "{\"partition\":0,\"offset\":2,\"value\":{\"text\":\"x\",\"password\":\"***\"}}\n");
+    snprintf(command, sizeof command, "$W tail user.echo --from-beginning -n 3 --show-sensitive --brokers %s",
+             child.address);
+    assert_int_equal(weir(f, command), 0);
+    assert_non_null(strstr(f->out, "\"password\":\"pw\""));
     snprintf(command, sizeof command, "$W tail other.topic --from-beginning --to-end --brokers %s",
              child.address);
     assert_int_equal(weir(f, command), 0);
