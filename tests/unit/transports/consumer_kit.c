@@ -261,19 +261,23 @@ int kit_runs(struct kit *kit)
     return runs;
 }
 
-int kit_missing(const struct kit *kit, int count)
+int kit_missing(struct kit *kit, int count)
 {
     int missing = 0;
+    pthread_mutex_lock(&kit->lock);
     for (int i = 0; i < count; i++)
         missing += kit->times[i] == 0;
+    pthread_mutex_unlock(&kit->lock);
     return missing;
 }
 
-int kit_extra(const struct kit *kit, int count)
+int kit_extra(struct kit *kit, int count)
 {
     int extra = 0;
+    pthread_mutex_lock(&kit->lock);
     for (int i = 0; i < count; i++)
         extra += kit->times[i] > 1 ? kit->times[i] - 1 : 0;
+    pthread_mutex_unlock(&kit->lock);
     return extra;
 }
 
