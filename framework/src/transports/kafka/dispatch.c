@@ -296,9 +296,6 @@ static struct weir_call *new_call(struct item *item, int64_t deadline_ns)
     call->runs_here = true; /* on a worker */
     for (size_t i = 0; i < item->header_count; i++)
         call_add_metadata(call, weir_bytes_of_text(item->headers[i].name), item->headers[i].value);
-    const struct item_header *principal = find_header(item, HEADER_PRINCIPAL);
-    if (principal)
-        call_set_principal(call, principal->value);
     if (!call->message_id) /* of a foreign producer: its place is what stays the same */
         call->message_id = weir_arena_printf(call->arena, "%s/%d/%" PRId64, partition->topic->name,
                                              (int)partition->number, item->offset);

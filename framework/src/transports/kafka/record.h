@@ -11,7 +11,8 @@
 #include "transports/kafka/producer.h"
 
 #define HEADER_DEADLINE "weir-deadline" /* ms since 1970 UTC, decimal */
-#define HEADER_PRINCIPAL "weir-principal"
+#define HEADER_PRINCIPAL                                                                                     \
+    "weir-principal" /* metadata to the handler: who may be believed is for authentication */
 
 /* `source` may be NULL (tests). Caller owns the result. */
 rd_kafka_headers_t *record_headers(const struct weir_record *record, const struct weir_app *source);
