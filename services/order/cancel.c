@@ -11,7 +11,7 @@ static enum weir_status stop_shipment(struct weir_call *call, const char *order_
     return logistics_cancel_shipment(call, service->logistics, &request, &shipment);
 }
 
-static void publish(struct weir_tx *tx, const Order__Order *order)
+static void publish(struct order_service *service, struct weir_tx *tx, const Order__Order *order)
 {
     Order__Cancelled event = ORDER__CANCELLED__INIT;
     event.order_id = order->order_id;
@@ -19,7 +19,7 @@ static void publish(struct weir_tx *tx, const Order__Order *order)
     event.reason = order->reason;
     event.cancelled_at = order->updated_at;
     order_cancelled_publish(tx, &event);
-    order_changed(tx, order->order_id);
+    order_changed(service, tx, order->order_id);
 }
 
 enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRequest *request,
@@ -43,6 +43,6 @@ enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRe
                  order_move(tx, request->order_id, COMPLETED, CANCELLED, owes, reason);
     order_load(tx, request->order_id, reply, NULL);
     if (moved)
-        publish(tx, reply);
+        publish(service, tx, reply);
     return weir_sql_commit(tx);
 }

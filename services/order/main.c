@@ -39,19 +39,16 @@ static struct weir_app *order_app(int argc, char **argv)
     order.logistics = weir_rest_channel_add(app, "logistics", NULL);
     struct weir_producer *events = weir_producer_add(app, "events", NULL);
     struct weir_outbox *outbox = weir_outbox_add(app, "outbox", order.db, events, NULL);
-    order.settle = weir_timer_add(app, "settle", settle_orders,
-                                  &(struct weir_timer_options){
-                                      .every_ms = 500,
-                                      .self = &order,
-                                      .needs = {order.db, order.inventory, order.payment, outbox},
-                                  });
+    settle_add(app, &order, (const void *[WEIR_NEEDS_MAX]){order.db, order.inventory, order.payment, outbox});
 
-    struct weir_service *service = order_service_add(
-        app, &(struct order_service_options){
-                 .handlers = &order_handlers,
-                 .self = &order,
-                 .needs = {order.db, order.inventory, order.payment, order.logistics, outbox, order.settle},
-             });
+    struct order_service_options options = {
+        .handlers = &order_handlers,
+        .self = &order,
+        .needs = {order.db, order.inventory, order.payment, order.logistics, outbox},
+    };
+    for (int i = 0; i < SETTLE_LANES; i++)
+        options.needs[5 + i] = order.lanes[i].timer;
+    struct weir_service *service = order_service_add(app, &options);
     weir_rest_server_add(app, "rest", service, NULL);
     weir_grpc_server_add(app, "grpc", service, NULL);
     return app;

@@ -37,10 +37,20 @@ enum owed {
     OWES_GIVE_BACK = 16, /* the money: void, or refund what is captured */
 };
 
+/* Orders are settled in lanes, by their id: the steps of one order never overlap, those of several do. */
+#define SETTLE_LANES 8
+
+struct settle_lane {
+    struct order_service *service;
+    int number;
+    struct weir_timer *timer;
+    bool failing; /* and that was said */
+};
+
 struct order_service {
     struct weir_sql *db;
     struct weir_channel *inventory, *payment, *logistics;
-    struct weir_timer *settle;
+    struct settle_lane lanes[SETTLE_LANES];
     struct watchers *watchers;
     int64_t patience_ms; /* an order that is not settled within this is rejected */
 };
@@ -56,8 +66,8 @@ bool order_move(struct weir_tx *tx, const char *order_id, Order__OrderState from
 /* The order outside of a transaction: NOT_FOUND when there is none. */
 enum weir_status order_get(struct weir_call *call, struct weir_sql *db, const char *order_id,
                            Order__Order *order);
-/* After the commit: tells watchers, wakes settling. */
-void order_changed(struct weir_tx *tx, const char *order_id);
+/* After the commit: tells watchers, wakes the order's lane. */
+void order_changed(struct order_service *service, struct weir_tx *tx, const char *order_id);
 
 enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequest *request,
                              Order__Order *reply);
@@ -69,6 +79,9 @@ enum weir_status list_orders(struct weir_call *call, const Order__ListOrdersRequ
                              Order__ListOrdersResponse *reply);
 enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRequest *request,
                               Order__OrderCounts *reply);
-bool settle_orders(struct weir_call *call);
+
+/* Adds the lanes' timers; `needs` is what they settle with. */
+void settle_add(struct weir_app *app, struct order_service *service, const void *const needs[WEIR_NEEDS_MAX]);
+int settle_lane_of(const char *order_id);
 
 #endif

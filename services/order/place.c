@@ -146,7 +146,7 @@ static enum weir_status confirm(struct weir_call *call, const char *order_id, co
         event.total = order->total;
         event.paid_at = order->updated_at;
         order_paid_publish(tx, &event);
-        order_changed(tx, order_id);
+        order_changed(service, tx, order_id);
     }
     return weir_sql_commit(tx);
 }
@@ -158,7 +158,7 @@ static enum weir_status reject(struct weir_call *call, const char *order_id, enu
     char *reason = weir_call_strdup(call, weir_call_error(call)->text);
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     if (order_move(tx, order_id, PENDING, REJECTED, OWES_RELEASE | OWES_GIVE_BACK, reason))
-        order_changed(tx, order_id);
+        order_changed(service, tx, order_id);
     enum weir_status stored = weir_sql_commit(tx);
     if (stored != WEIR_OK)
         return stored;

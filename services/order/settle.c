@@ -1,6 +1,9 @@
 /* What orders still owe to inventory and payment. Each step is durable here (the column `owes`), idempotent
  * there, and repeated until its outcome is known; so a crash of anybody at any point only makes it come
- * again. One thread does it, so the steps of one order never overlap. */
+ * again. */
+#include <stdio.h>
+#include <string.h>
+
 #include "common/values.h"
 #include "order/order.h"
 
@@ -11,11 +14,23 @@ struct owing {
     int owes;
 };
 
+static struct order_service *service_of(const struct weir_call *call)
+{
+    return ((const struct settle_lane *)weir_call_self(call))->service;
+}
+
+/* By the last digit, which is random in every version that clients use. */
+int settle_lane_of(const char *order_id)
+{
+    size_t length = strlen(order_id);
+    return length > 0 ? order_id[length - 1] % SETTLE_LANES : 0;
+}
+
 /* ---- Orders that nobody settled in time ---- */
 
 static void reject_stale(struct weir_call *call)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     char *ids[BATCH];
     int count = 0;
@@ -31,7 +46,7 @@ static void reject_stale(struct weir_call *call)
     }
     for (int i = 0; i < count; i++)
         if (order_move(tx, ids[i], PENDING, REJECTED, OWES_RELEASE | OWES_GIVE_BACK, "not settled in time"))
-            order_changed(tx, ids[i]);
+            order_changed(service, tx, ids[i]);
     if (weir_sql_commit(tx) != WEIR_OK)
         weir_log_warn("stale orders were not rejected", weir_field_error(weir_call_error(call)));
     else
@@ -43,7 +58,7 @@ static void reject_stale(struct weir_call *call)
 static enum weir_status receive_progress(struct weir_call *call, struct weir_client_stream *stream,
                                          const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     for (size_t line = 0; line < order->n_items; line++) {
         if (!inventory_deduct_stock_read(stream))
             return WEIR_UNAVAILABLE; /* its end says why */
@@ -54,7 +69,7 @@ static enum weir_status receive_progress(struct weir_call *call, struct weir_cli
 
 static enum weir_status deduct(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     struct weir_client_stream *stream = inventory_deduct_stock_open(call, service->inventory);
     for (size_t i = 0; i < order->n_items; i++) {
         Inventory__DeductRequest request = INVENTORY__DEDUCT_REQUEST__INIT;
@@ -74,7 +89,7 @@ static enum weir_status deduct(struct weir_call *call, const Order__Order *order
 
 static enum weir_status capture(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     Payment__PaymentRequest request = PAYMENT__PAYMENT_REQUEST__INIT;
     request.order_id = order->order_id;
     Payment__Payment *payment;
@@ -83,7 +98,7 @@ static enum weir_status capture(struct weir_call *call, const Order__Order *orde
 
 static enum weir_status release_stock(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     Inventory__ReleaseRequest request = INVENTORY__RELEASE_REQUEST__INIT;
     request.order_id = order->order_id;
     Inventory__ReleaseResponse *response;
@@ -92,7 +107,7 @@ static enum weir_status release_stock(struct weir_call *call, const Order__Order
 
 static enum weir_status restock(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     Inventory__RestockRequest request = INVENTORY__RESTOCK_REQUEST__INIT;
     request.order_id = order->order_id;
     Inventory__RestockResponse *response;
@@ -101,7 +116,7 @@ static enum weir_status restock(struct weir_call *call, const Order__Order *orde
 
 static enum weir_status give_back_money(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     Payment__PaymentRequest request = PAYMENT__PAYMENT_REQUEST__INIT;
     request.order_id = order->order_id;
     Payment__Payment *payment;
@@ -128,7 +143,7 @@ static const struct step {
 /* Deducted and captured. Not, when it was cancelled meanwhile: then it owes other steps now. */
 static enum weir_status complete(struct weir_call *call, Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     weir_sql_exec(tx, "UPDATE orders SET lines_deducted = ? WHERE order_id = ?", (int)order->n_items,
                   order->order_id);
@@ -138,7 +153,7 @@ static enum weir_status complete(struct weir_call *call, Order__Order *order)
         event.customer_id = order->customer_id;
         event.completed_at = timestamp_of(call, unix_ms());
         order_completed_publish(tx, &event);
-        order_changed(tx, order->order_id);
+        order_changed(service, tx, order->order_id);
     }
     return weir_sql_commit(tx);
 }
@@ -147,7 +162,7 @@ static enum weir_status complete(struct weir_call *call, Order__Order *order)
  * cancelled by us. */
 static enum weir_status give_up(struct weir_call *call, Order__Order *order, const char *reason)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     if (order_move(tx, order->order_id, CONFIRMED, CANCELLED, OWES_RELEASE | OWES_RESTOCK | OWES_GIVE_BACK,
                    reason)) {
@@ -157,14 +172,14 @@ static enum weir_status give_up(struct weir_call *call, Order__Order *order, con
         event.reason = weir_call_strdup(call, reason);
         event.cancelled_at = timestamp_of(call, unix_ms());
         order_cancelled_publish(tx, &event);
-        order_changed(tx, order->order_id);
+        order_changed(service, tx, order->order_id);
     }
     return weir_sql_commit(tx);
 }
 
 static enum weir_status settled(struct weir_call *call, const Order__Order *order)
 {
-    struct order_service *service = weir_call_self(call);
+    struct order_service *service = service_of(call);
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     weir_sql_exec(tx, "UPDATE orders SET owes = 0 WHERE order_id = ? AND state = ?", order->order_id,
                   (int)order->state);
@@ -191,11 +206,15 @@ static enum weir_status settle(struct weir_call *call, struct owing *owing)
 
 static int load_owing(struct weir_call *call, struct owing *batch)
 {
-    struct order_service *service = weir_call_self(call);
+    const struct settle_lane *lane = weir_call_self(call);
+    struct order_service *service = lane->service;
     char *ids[BATCH];
     int owes[BATCH], count = 0;
     struct weir_rows *rows = weir_sql_read(
-        call, service->db, "SELECT order_id, owes FROM orders WHERE owes <> 0 ORDER BY updated_ms LIMIT 64");
+        call, service->db,
+        "SELECT order_id, owes FROM orders"
+        " WHERE owes <> 0 AND unicode(substr(order_id, -1)) % ? = ? ORDER BY updated_ms LIMIT 64",
+        SETTLE_LANES, lane->number);
     while (count < BATCH && weir_rows_next(rows)) {
         ids[count] = weir_rows_text(rows, 0);
         owes[count++] = (int)weir_rows_int(rows, 1);
@@ -211,18 +230,51 @@ static int load_owing(struct weir_call *call, struct owing *batch)
     return count;
 }
 
-bool settle_orders(struct weir_call *call)
+/* Says once that settling fails, and once that it goes on. */
+static void note_failure(struct weir_call *call, bool failing)
 {
-    reject_stale(call);
+    struct settle_lane *lane = weir_call_self(call);
+    if (failing && !lane->failing)
+        weir_log_warn("orders cannot be settled just now; tried again until they are",
+                      weir_field_error(weir_call_error(call)));
+    else if (!failing && lane->failing)
+        weir_log_info("orders are settled again", weir_field_int("lane", lane->number));
+    lane->failing = failing;
+}
+
+static bool settle_orders(struct weir_call *call)
+{
+    const struct settle_lane *lane = weir_call_self(call);
+    if (lane->number == 0)
+        reject_stale(call);
     struct owing *batch = weir_call_alloc(call, BATCH * sizeof *batch);
     int count = load_owing(call, batch);
+    bool failing = false;
     for (int i = 0; i < count; i++) {
-        if (settle(call, &batch[i]) != WEIR_OK) {
-            /* Inventory or payment is away: try all of it again the next time. */
-            if (!weir_call_over(call))
-                weir_log_warn("settling will be repeated", weir_field_error(weir_call_error(call)));
+        enum weir_status status = settle(call, &batch[i]);
+        if (status == WEIR_OK)
+            continue;
+        if (weir_call_over(call)) /* we are stopping, or slow: not the order's fault */
             return false;
-        }
+        failing = true;
+        note_failure(call, true);
+        if (weir_status_is_transient(status)) /* inventory or payment is away: so it is for the others */
+            return false;
     }
-    return count == BATCH;
+    if (!failing)
+        note_failure(call, false);
+    return count == BATCH && !failing;
+}
+
+void settle_add(struct weir_app *app, struct order_service *service, const void *const needs[WEIR_NEEDS_MAX])
+{
+    for (int i = 0; i < SETTLE_LANES; i++) {
+        struct settle_lane *lane = &service->lanes[i];
+        *lane = (struct settle_lane){.service = service, .number = i};
+        char name[32];
+        snprintf(name, sizeof name, "settle-%d", i);
+        struct weir_timer_options options = {.every_ms = 500, .self = lane};
+        memcpy(options.needs, needs, sizeof options.needs);
+        lane->timer = weir_timer_add(app, name, settle_orders, &options);
+    }
 }

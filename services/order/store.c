@@ -120,14 +120,14 @@ static void committed(void *arg)
 {
     const struct change *change = arg;
     watchers_tell(change->service->watchers, change->order_id, -1);
-    weir_timer_wake(change->service->settle);
+    weir_timer_wake(change->service->lanes[settle_lane_of(change->order_id)].timer);
 }
 
-void order_changed(struct weir_tx *tx, const char *order_id)
+void order_changed(struct order_service *service, struct weir_tx *tx, const char *order_id)
 {
     struct weir_call *call = weir_sql_call(tx);
     struct change *change = weir_call_alloc(call, sizeof *change);
-    change->service = weir_call_self(call);
+    change->service = service;
     change->order_id = weir_call_strdup(call, order_id);
     weir_sql_on_commit(tx, committed, change);
 }
