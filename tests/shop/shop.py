@@ -28,6 +28,7 @@ class Shop:
         if brokers:
             self.environment["SHOP_BROKERS"] = brokers
         self.own_broker = not brokers
+        self.flags = collections.defaultdict(list)  # of a service: ["--order.patience_ms=4000"]
         self.processes = {}
         self.exits = collections.defaultdict(list)
         self.failed = []
@@ -51,6 +52,7 @@ class Shop:
                 command = [f"{BUILD}/services/shop-{name}", "--config", f"services/{name}/{name}.yaml"]
                 if name != "gateway":
                     command.append(f"--db.url=sqlite:{self.dir}/{name}.db")
+                command += self.flags[name]
                 pairs = (line.split("=", 1) for line in self._ask(f"service_environment {name}").splitlines())
                 environment = dict(self.environment, **dict(pairs))
             log = open(f"{self.dir}/{name}.log", "ab")
