@@ -43,8 +43,8 @@ static void set_incarnation(struct broker *broker)
     random_bytes(bytes, sizeof bytes);
     hex_of_bytes(bytes, sizeof bytes, digits);
     size_t prefix = strlen("mockCluster");
-    memcpy(expected + prefix, digits, length - prefix);
-    memcpy(memory, expected, length);
+    snprintf(expected + prefix, length + 1 - prefix, "%.*s", (int)(length - prefix), digits);
+    memcpy(memory, expected, length + 1);
 }
 
 static rd_kafka_t *new_host(struct weir_error *err)

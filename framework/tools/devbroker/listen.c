@@ -22,7 +22,7 @@ enum weir_status listen_parse(const char *text, struct sockaddr_in *ret_address,
     struct sockaddr_in address = {.sin_family = AF_INET};
     char *end = NULL;
     long port = colon && colon[1] ? strtol(colon + 1, &end, 10) : -1;
-    if (!colon || *end || port < 0 || port > 65535 || (size_t)(colon - text) >= sizeof host)
+    if (!colon || !end || *end || port < 0 || port > 65535 || (size_t)(colon - text) >= sizeof host)
         return weir_fail(err, WEIR_INVALID_ARGUMENT, "\"%s\" is not ADDRESS:PORT, as in 127.0.0.1:9092",
                          text);
     snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);

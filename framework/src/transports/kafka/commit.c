@@ -13,7 +13,7 @@
 
 static bool is_in(const rd_kafka_topic_partition_list_t *list, const struct partition *partition)
 {
-    return !list || rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)(uintptr_t)list,
+    return !list || rd_kafka_topic_partition_list_find((rd_kafka_topic_partition_list_t *)list,
                                                        partition->topic->name, partition->number) != NULL;
 }
 

@@ -178,9 +178,9 @@ static void destroy(void *self)
 {
     struct weir_consumer *consumer = self;
     numbers_remove(&consumer->numbers);
-    free((char *)(uintptr_t)consumer->options.brokers);
-    free((char *)(uintptr_t)consumer->options.group);
-    free((char *)(uintptr_t)consumer->options.dead_letter_suffix);
+    free((char *)consumer->options.brokers);
+    free((char *)consumer->options.group);
+    free((char *)consumer->options.dead_letter_suffix);
     cluster_destroy(consumer->cluster);
     free(consumer->topics);
     free(consumer->workers);

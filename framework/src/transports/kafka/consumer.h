@@ -147,7 +147,7 @@ struct weir_consumer {
 /* ---- consumer.c ---- */
 
 /* Without an app: weir_consumer_add() adds it, a test drives consumer_ops itself. Copies texts. */
-struct weir_consumer *consumer_new(struct weir_service *service, const struct weir_consumer_options *options);
+struct weir_consumer *consumer_new(struct weir_service *service, const struct weir_consumer_options *given);
 extern const struct weir_component_ops consumer_ops;
 
 struct consumer_counts consumer_counts(struct weir_consumer *consumer);
@@ -156,7 +156,7 @@ int64_t consumer_partitions(struct weir_consumer *consumer);
 
 /* ---- worker.c ---- */
 
-void *consumer_work(void *consumer);
+void *consumer_work(void *arg); /* the consumer */
 /* Holds: lock. The lane's first item may run, unless another one does. */
 void lane_make_ready(struct lane *lane);
 /* Holds: lock. The lane's first item is over; frees it. */
@@ -206,7 +206,7 @@ void item_is_aside(struct item *item, enum weir_status status, const char *error
 /* ---- forget.c ---- */
 
 /* Told by the cluster's watcher. */
-void forget_when_new(void *consumer, const char *cluster_id);
+void forget_when_new(void *arg, const char *cluster_id);
 /* Begins anew where the broker has forgotten its logs. Runs on: poll thread. */
 void forget_tick(struct weir_consumer *consumer);
 /* Offsets to begin at, for an assignment: as committed, unless what is committed may be of another log. */
@@ -217,7 +217,7 @@ void forget_committed(struct weir_consumer *consumer, rd_kafka_topic_partition_l
 /* Asks for a commit when it is time. Runs on: poll thread. */
 void commit_tick(struct weir_consumer *consumer);
 void commit_answered(rd_kafka_t *client, rd_kafka_resp_err_t error, rd_kafka_topic_partition_list_t *offsets,
-                     void *consumer);
+                     void *opaque);
 /* Commits what is done, of some partitions or (NULL) of all, and waits for the answer until deadline_ns, or
  * until it is given up. True when there was nothing to commit, or it is committed. */
 bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *only,

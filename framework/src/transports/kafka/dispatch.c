@@ -35,7 +35,7 @@ static size_t header_room(rd_kafka_headers_t *headers, size_t *ret_count)
 static struct weir_bytes copy(uint8_t **room, const void *data, size_t size)
 {
     uint8_t *begin = *room;
-    if (size > 0)
+    if (data && size > 0)
         memcpy(begin, data, size);
     *room += size;
     return weir_bytes(begin, size);

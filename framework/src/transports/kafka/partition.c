@@ -1,6 +1,7 @@
 /* Partitions as they are assigned, fetched from and revoked. */
 #include "transports/kafka/consumer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,7 @@ static bool take(struct partition *partition, struct item *item)
 /* Holds: lock. */
 static void discard(struct partition *partition, struct item *item)
 {
+    assert(partition->references > 1); /* whoever discards holds one, too */
     item_free(item);
     partition->held--;
     partition->consumer->held--;

@@ -91,8 +91,8 @@ static enum weir_status produce(struct weir_producer *producer, const struct wei
     rd_kafka_vu_t arguments[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = record->topic},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key, record->key.size}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value, record->value.size}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)key, record->key.size}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)value, record->value.size}},
         {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
         {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = delivery},
     };
@@ -300,7 +300,7 @@ static void destroy(void *self)
     numbers_remove(&producer->numbers);
     cluster_destroy(producer->cluster);
     pthread_rwlock_destroy(&producer->lock);
-    free((char *)(uintptr_t)producer->options.brokers);
+    free((char *)producer->options.brokers);
     free(producer);
 }
 
@@ -329,7 +329,8 @@ static const struct weir_config_key keys[] = {
     {"linger_ms", WEIR_CONFIG_INT, offsetof(struct weir_producer_options, linger_ms), "0",
      "ms to wait for more messages of a batch; 5 for bulk", 0, 900000, .required = false},
     {"queue_bytes_max", WEIR_CONFIG_INT, offsetof(struct weir_producer_options, queue_bytes_max), "67108864",
-     "bytes that may wait to be sent; more is refused", 1024 * 1024, INT64_C(1) << 40, .required = false},
+     "bytes that may wait to be sent; more is refused", INT64_C(1) << 20, INT64_C(1) << 40,
+     .required = false},
     {"delivery_timeout_ms", WEIR_CONFIG_INT, offsetof(struct weir_producer_options, delivery_timeout_ms),
      "30000", "ms until a message that the broker has not acknowledged is given up", 1000, 3600000,
      .required = false},

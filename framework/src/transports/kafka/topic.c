@@ -134,7 +134,7 @@ enum weir_status weir_topic_send(struct weir_call *call, struct weir_producer *p
     atomic_fetch_add(&waiter->references, 1); /* the report's */
     enum weir_status status = send_message(call, producer, topic, message, on_delivered, waiter);
     if (status != WEIR_OK) {
-        waiter_release(waiter);
+        atomic_store(&waiter->references, 1); /* no report will come */
         waiter_release(waiter);
         return status;
     }
