@@ -51,10 +51,9 @@ static enum weir_status read_pair(struct json_in *in, const struct weir_field *f
     const struct weir_field *key_field = weir_message_field(field->message, 1);
     const struct weir_field *value_field = weir_message_field(field->message, 2);
     struct weir_bytes key;
-    const uint8_t *begin = in->scan.at;
     if (json_peek(&in->scan) != JSON_STRING)
         return json_in_fail(in, in->scan.at, WEIR_INVALID_ARGUMENT, "expected a key in quotes");
-    begin = in->scan.at;
+    const uint8_t *begin = in->scan.at;
     if (!json_string(&in->scan, &key))
         return json_in_fault(in);
     step->key = weir_bytes(begin, (size_t)(in->scan.at - begin));
@@ -72,7 +71,7 @@ static enum weir_status read_entry(struct json_in *in, const struct weir_field *
                                    struct path *step)
 {
     const uint8_t *begin = in->scan.at;
-    struct entry entry;
+    struct entry entry = {0};
     if (level >= in->budget.limits.depth || !budget_elements(&in->budget, 1) ||
         !budget_memory(&in->budget, 16) || !budget_member(&in->budget, in->members) ||
         !budget_message(&in->budget, field->message))

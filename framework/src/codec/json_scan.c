@@ -91,7 +91,7 @@ static bool read_hex4(const uint8_t *at, const uint8_t *end, uint32_t *ret_value
         if (byte >= '0' && byte <= '9')
             digit = byte - '0';
         else if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
-            digit = (byte | 0x20u) - 'a' + 10;
+            digit = (byte | 0x20U) - 'a' + 10;
         else
             return false;
         value = value << 4 | digit;

@@ -24,7 +24,8 @@ static enum weir_status read_text(struct json_in *in, const struct weir_message 
     const uint8_t *end = in->out->data + in->out->size;
     for (const uint8_t *at = in->out->data + before; at && at < end;) {
         struct wire_member member = {0};
-        at = wire_read_value(wire_read_tag(at, end, &member), end, &member, &fault);
+        at = wire_read_tag(at, end, &member);
+        at = at ? wire_read_value(at, end, &member, &fault) : NULL;
         if (!budget_elements(&in->budget, 1) || !budget_memory(&in->budget, 16) ||
             !budget_memory(&in->budget, member.content.size + 1) || !budget_member(&in->budget, in->members))
             return json_in_exhausted(in, begin);

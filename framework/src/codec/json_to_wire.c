@@ -285,7 +285,7 @@ enum weir_status json_in_array(struct json_in *in, const struct weir_field *fiel
 static bool mark(struct json_in *in, size_t set, size_t bit)
 {
     uint8_t *byte = in->seen.data + set + bit / 8;
-    uint8_t mask = (uint8_t)(1u << bit % 8);
+    uint8_t mask = (uint8_t)(1U << bit % 8);
     bool marked = *byte & mask;
     *byte |= mask;
     return marked;
@@ -349,7 +349,7 @@ static enum weir_status read_members(struct json_in *in, const struct weir_messa
     enum weir_status status;
     bool type_seen = false;
     do {
-        struct weir_bytes key;
+        struct weir_bytes key = {0};
         json_peek(&in->scan);
         const uint8_t *begin = in->scan.at;
         status = read_key(in, &key);

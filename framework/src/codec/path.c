@@ -41,7 +41,7 @@ const char *path_text(const struct path *path, bool json_names, char text[PATH_S
         size_t size = step_text(path, json_names, step, sizeof step);
         if ((size_t)(at - text) < size + 3) {
             at -= 3;
-            memcpy(at, "...", 3);
+            at[0] = at[1] = at[2] = '.';
             break;
         }
         at -= size;

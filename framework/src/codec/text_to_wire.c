@@ -88,13 +88,13 @@ static const char *write_value(const struct weir_field *field, struct weir_bytes
     if (field->type != WEIR_TYPE_MESSAGE)
         return write_scalar(field, value, out);
     enum weir_well_known kind = field->message->well_known;
-    if (field->map || (kind != WEIR_WELL_KNOWN_WRAPPER && !well_known_is_text(kind)))
+    bool wrapper = kind == WEIR_WELL_KNOWN_WRAPPER;
+    const struct weir_field *inner = wrapper ? weir_message_field(field->message, 1) : NULL;
+    if (field->map || (wrapper ? !inner : !well_known_is_text(kind)))
         return "cannot be given as text";
     wire_write_tag(out, field->number, WIRE_BYTES);
     size_t length = wire_open_length(out);
-    const char *fault = kind == WEIR_WELL_KNOWN_WRAPPER
-                            ? write_scalar(weir_message_field(field->message, 1), value, out)
-                            : well_known_parse(kind, value, out);
+    const char *fault = inner ? write_scalar(inner, value, out) : well_known_parse(kind, value, out);
     wire_close_length(out, length);
     return fault;
 }
@@ -148,7 +148,8 @@ static void insert(struct weir_buffer *wire, const struct place *places, size_t 
     size_t added = bytes.size;
     buffer_room(wire, bytes.size + 10 * count);
     memmove(wire->data + at + added, wire->data + at, wire->size - at);
-    memcpy(wire->data + at, bytes.data, bytes.size);
+    if (bytes.size > 0)
+        memcpy(wire->data + at, bytes.data, bytes.size);
     wire->size += added;
     for (size_t i = count; i-- > 0;) {
         uint8_t length[10];
@@ -193,7 +194,7 @@ enum weir_status weir_text_to_wire(const struct weir_message *message, const cha
 {
     struct target target;
     enum weir_status status = find_target(message, name, &target, err);
-    if (status != WEIR_OK)
+    if (status != WEIR_OK || !target.field)
         return status;
 
     size_t before = ret_wire->size;

@@ -114,7 +114,7 @@ static bool take_offset(struct cursor *cursor, int64_t *ret_offset)
     if ((!negative && !take(cursor, '+')) || !take_digits(cursor, 2, &hours) || !take(cursor, ':') ||
         !take_digits(cursor, 2, &minutes) || hours > 23 || minutes > 59)
         return false;
-    *ret_offset = (hours * 60 + minutes) * (negative ? -60 : 60);
+    *ret_offset = (int64_t)(hours * 60 + minutes) * (negative ? -60 : 60);
     return true;
 }
 
@@ -133,7 +133,8 @@ static const char *parse_timestamp(struct weir_bytes text, struct weir_buffer *o
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
         second > 59)
         return "is not a time that exists";
-    instant.seconds = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    instant.seconds = days_from_date(year, month, day) * 86400 + INT64_C(3600) * hour + INT64_C(60) * minute +
+                      second - offset;
     if (instant.seconds < TIME_FIRST || instant.seconds > TIME_LAST)
         return "is not within the years 1 to 9999";
     write_instant(instant, out);

@@ -218,8 +218,10 @@ enum weir_status json_out_array(struct json_out *out, const struct weir_field *f
             status = write_packed(out, field, member.content, &first, &step);
             continue;
         }
-        if (field->type != WEIR_TYPE_MESSAGE && !budget_elements(&out->budget, 1))
-            return json_out_exhausted(out);
+        if (field->type != WEIR_TYPE_MESSAGE && !budget_elements(&out->budget, 1)) {
+            status = json_out_exhausted(out);
+            continue;
+        }
         json_out_separate(out, &first);
         status = json_out_value(out, field, &member, level);
         step.index++;

@@ -10,7 +10,7 @@
 
 #include "tool.h"
 
-#define TIMEOUT_S 10
+#define TIMEOUT_MS 10000 /* of a unary call */
 
 static bool sends_many(const struct call *call)
 {
@@ -145,7 +145,7 @@ static int run(struct call *call, const struct arguments *arguments, int argc, c
     if (arguments->timeout_s > 0)
         call->deadline_ns = weir_deadline_in_ms((int64_t)(arguments->timeout_s * 1000));
     else
-        call->deadline_ns = unary ? weir_deadline_in_ms(TIMEOUT_S * 1000) : WEIR_NEVER;
+        call->deadline_ns = unary ? weir_deadline_in_ms(TIMEOUT_MS) : WEIR_NEVER;
     if (!sends_many(call) && !next_request(call))
         return call->exit_status ? call->exit_status : tool_fail(EX_DATAERR, "no request on stdin");
     int unreachable = tool_reach(call->target);

@@ -49,10 +49,15 @@ static struct weir_bytes line_of(struct weir_bytes text, size_t number)
 
 int tool_fail_json(struct weir_bytes json, const struct weir_error *err)
 {
-    size_t number, column;
+    static const char line_text[] = "line ", column_text[] = ", column ";
     tool_fail(EX_DATAERR, "%s", err->text);
-    if (sscanf(err->text, "line %zu, column %zu:", &number, &column) != 2)
+    char *at;
+    if (strncmp(err->text, line_text, sizeof line_text - 1) != 0)
         return EX_DATAERR;
+    size_t number = strtoul(err->text + sizeof line_text - 1, &at, 10);
+    if (strncmp(at, column_text, sizeof column_text - 1) != 0)
+        return EX_DATAERR;
+    size_t column = strtoul(at + sizeof column_text - 1, &at, 10);
     struct weir_bytes line = line_of(json, number);
     size_t first = column > SHOWN_BEFORE ? column - SHOWN_BEFORE : 1;
     size_t begin = offset_of(line, first), end = offset_of(line, column + SHOWN_AFTER);

@@ -15,11 +15,11 @@ struct weir_json_options known(void);
 
 /* JSON in, the JSON of its wire bytes out: must be `expected`. Checks the bytes on the way. */
 void assert_json(const char *json, const char *expected);
-void assert_json_with(const char *message, const struct weir_json_options *options, const char *json,
+void assert_json_with(const char *name, const struct weir_json_options *options, const char *json,
                       const char *expected);
 /* JSON in: must be refused in these words, leaving nothing behind. */
 void assert_refused(const char *json, const char *error);
-void assert_refused_with(const char *message, const struct weir_json_options *options, const char *json,
+void assert_refused_with(const char *name, const struct weir_json_options *options, const char *json,
                          enum weir_status status, const char *error);
 
 /* Bytes given as hexadecimal, with spaces. Caller frees. */
