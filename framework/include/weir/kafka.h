@@ -1,7 +1,9 @@
-/* Kafka: a consumer serves methods that are bound to topics, a producer sends what a topic's contract says. */
+/* Kafka: a consumer serves methods that are bound to topics, a producer sends what a topic's contract says.
+ */
 #ifndef WEIR_KAFKA_H
 #define WEIR_KAFKA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <protobuf-c/protobuf-c.h>
@@ -16,9 +18,9 @@
 
 /* Every member is a key of the same name in the configuration's section. Zero is the default. */
 struct weir_producer_options {
-    const char *brokers;       /* Required, here or there: "127.0.0.1:9092,..." */
-    int64_t linger_ms;         /* Default 0: request-like; 5 for bulk. -1 is not allowed */
-    int64_t queue_bytes_max;   /* unsent; more is RESOURCE_EXHAUSTED. Default 64 MiB */
+    const char *brokers;         /* Required, here or there: "127.0.0.1:9092,..." */
+    int64_t linger_ms;           /* Default 0: request-like; 5 for bulk. -1 is not allowed */
+    int64_t queue_bytes_max;     /* unsent; more is RESOURCE_EXHAUSTED. Default 64 MiB */
     int64_t delivery_timeout_ms; /* Default 30,000 */
     const void *needs[WEIR_NEEDS_MAX];
 };
@@ -31,27 +33,29 @@ WEIR_API struct weir_producer *weir_producer_add(struct weir_app *app, const cha
 /* One message as bytes. Everything is copied before weir_producer_send() returns. */
 struct weir_record {
     const char *topic;
-    struct weir_bytes key;     /* empty: no key */
+    struct weir_bytes key; /* empty: no key */
     struct weir_bytes value;
-    const char *message_id;    /* header ce_id. Required */
-    const char *type;          /* header ce_type: the message's full name */
-    const char *traceparent;   /* NULL or empty: none */
-    const char *principal;     /* NULL: none */
-    int64_t deadline_unix_ms;  /* header weir-deadline; 0: none */
+    const char *message_id;   /* header ce_id. Required */
+    const char *type;         /* header ce_type: the message's full name */
+    const char *traceparent;  /* NULL or empty: none */
+    const char *principal;    /* NULL: none */
+    int64_t deadline_unix_ms; /* header weir-deadline; 0: none */
 };
 
-/* Told once, on the producer's thread: must not block. WEIR_OK: on the broker, at partition and offset. UNAVAILABLE:
- * not known to be there (a purge in flight, a timeout): it may be. */
+/* Told once, on the producer's thread: must not block. WEIR_OK: on the broker, at partition and offset.
+ * UNAVAILABLE: not known to be there (a purge in flight, a timeout): it may be. */
 typedef void weir_delivered_fn(void *state, enum weir_status status, int32_t partition, int64_t offset,
                                const char *error);
 
-/* Returns at once. On failure `delivered` is not called. RESOURCE_EXHAUSTED when the queue is full; UNAVAILABLE once
- * quiesced. Any thread. */
+/* Returns at once. On failure `delivered` is not called. RESOURCE_EXHAUSTED when the queue is full;
+ * UNAVAILABLE once quiesced. Any thread. */
 WEIR_API enum weir_status weir_producer_send(struct weir_producer *producer, const struct weir_record *record,
-                                             weir_delivered_fn *delivered, void *state, struct weir_error *err);
+                                             weir_delivered_fn *delivered, void *state,
+                                             struct weir_error *err);
 
-/* Sends a message on its topic, with the call's trace and principal, and waits for the delivery report: after WEIR_OK
- * it is on the broker. Users call the generated, typed form: user_activity_send(call, producer, &message). */
+/* Sends a message on its topic, with the call's trace and principal, and waits for the delivery report: after
+ * WEIR_OK it is on the broker. Users call the generated, typed form: user_activity_send(call, producer,
+ * &message). */
 WEIR_API enum weir_status weir_topic_send(struct weir_call *call, struct weir_producer *producer,
                                           const struct weir_topic *topic, const ProtobufCMessage *message);
 /* The same without waiting: nobody will know whether it arrived, except the metrics and the log. */
@@ -61,22 +65,25 @@ WEIR_API enum weir_status weir_topic_post(struct weir_call *call, struct weir_pr
 /* ---- Consumer ---- */
 
 struct weir_consumer_options {
-    const char *brokers;       /* Required, here or there */
-    const char *group;         /* Default: the app's name */
-    int64_t workers;           /* threads that run handlers; one partition's order per key is kept. Default 2 */
-    int64_t in_flight_max;     /* messages handed out and not done, over all partitions. Default 1,024 */
+    const char *brokers;   /* Required, here or there */
+    const char *group;     /* Default: the app's name */
+    int64_t workers;       /* threads that run handlers; one partition's order per key is kept. Default 2 */
+    int64_t in_flight_max; /* messages handed out and not done, over all partitions. Default 1,024 */
     int64_t commit_interval_ms; /* Default 500 */
-    int64_t timeout_ms;        /* one handler's deadline. Default 30,000 */
+    int64_t timeout_ms;         /* one handler's deadline. Default 30,000 */
     int64_t session_timeout_ms; /* Default 6,000; 4,000 suits the development broker */
-    int64_t attempts_max;      /* of a message whose handler fails with a transient status; 0: for ever (default) */
-    int64_t fetch_wait_ms;     /* how long a broker may hold a fetch while it has nothing. Default 20 */
+    int64_t
+        attempts_max; /* of a message whose handler fails with a transient status; 0: for ever (default) */
+    int64_t fetch_wait_ms; /* how long a broker may hold a fetch while it has nothing. Default 20 */
+    bool
+        trust_principal; /* the producers are services of ours: believe the weir-principal of their records */
     const char *dead_letter_suffix; /* Default ".dlt": a message that can never succeed goes to <topic>.dlt */
     const void *needs[WEIR_NEEDS_MAX];
 };
 
-/* Consumes the topics to which the service's methods are bound. An offset is done only when its handler returned OK (or
- * the message was set aside, durably). A transient failure is retried in its place with back-off; the partition's other
- * keys go on. */
+/* Consumes the topics to which the service's methods are bound. An offset is done only when its handler
+ * returned OK (or the message was set aside, durably). A transient failure is retried in its place with
+ * back-off; the partition's other keys go on. */
 struct weir_consumer;
 WEIR_API struct weir_consumer *weir_consumer_add(struct weir_app *app, const char *name,
                                                  struct weir_service *service,

@@ -98,6 +98,13 @@ void call_set_principal(struct weir_call *call, struct weir_bytes principal)
     call->context.principal = call->principal;
 }
 
+void call_believe_principal(struct weir_call *call)
+{
+    const char *principal = weir_call_metadata(call, CALL_PRINCIPAL_METADATA);
+    if (principal && principal[0])
+        call_set_principal(call, weir_bytes_of_text(principal));
+}
+
 /* ---- Dispatch ---- */
 
 /* protobuf-c's allocator over an arena: nothing is freed one by one. */

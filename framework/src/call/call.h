@@ -62,7 +62,7 @@ struct weir_call {
     void *transport;
     struct weir_service *service;
     const struct weir_method *method;
-    bool runs_here; /* call_dispatch() is on a thread that may block: the handler needs no other */
+    bool runs_here;    /* call_dispatch() is on a thread that may block: the handler needs no other */
     struct gate *gate; /* the server's; entered by call_dispatch, left when finish was called and returned */
 
     struct metadata *metadata;
@@ -97,6 +97,9 @@ void call_add_metadata(struct weir_call *call, struct weir_bytes name, struct we
 /* Before dispatch. The earlier one counts. */
 void call_set_deadline(struct weir_call *call, int64_t deadline_ns);
 void call_set_principal(struct weir_call *call, struct weir_bytes principal);
+/* Believes the metadata "weir-principal": for transports whose callers are known to be services of ours. */
+#define CALL_PRINCIPAL_METADATA "weir-principal"
+void call_believe_principal(struct weir_call *call);
 
 /* Gate, interceptors, check, unpack, handler, pack, finish. Refusals finish too, with their status. For a
  * stream: opens it. */

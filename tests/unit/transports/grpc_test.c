@@ -284,6 +284,16 @@ static void who_asks_is_not_taken_from_metadata(void **state)
     assert_string_equal(reply->principal, "");
 }
 
+static void who_asks_is_believed_of_callers_that_are_trusted(void **state)
+{
+    struct fixture *f = *state;
+    serve_echo(f, false, NULL, &(struct weir_grpc_options){.trust_principal = true});
+    weir_call_context(f->call)->principal = "ada";
+    Echo__EchoReply *reply;
+    assert_int_equal(echo(f, "tea", &reply), WEIR_OK);
+    assert_string_equal(reply->principal, "ada");
+}
+
 static void the_idempotency_key_is_the_message_id(void **state)
 {
     struct fixture *f = *state;
@@ -832,6 +842,7 @@ int main(void)
         TEST(without_the_clients_deadline_the_servers_counts),
         TEST(a_deferred_call_is_answered_when_its_author_says),
         TEST(who_asks_is_not_taken_from_metadata),
+        TEST(who_asks_is_believed_of_callers_that_are_trusted),
         TEST(the_idempotency_key_is_the_message_id),
         TEST(too_many_calls_are_refused_politely),
         TEST(a_large_request_is_refused_politely),

@@ -86,7 +86,7 @@ static bool is_for_handlers(struct weir_bytes name)
     return !is_wire && !is_binary;
 }
 
-/* weir-principal comes through as metadata, and is nobody's proof: who asks is for authentication to say. */
+/* weir-principal is metadata like any other, and proves nothing unless the callers are trusted. */
 static void add_metadata(struct weir_call *call, const struct rpc *rpc)
 {
     for (size_t i = 0; i < rpc_metadata_count(rpc); i++) {
@@ -107,6 +107,8 @@ static void begin(struct rpc *rpc)
     }
     struct weir_call *call = call_new(&call_ops, rpc, served->service, served->method, server->gate);
     add_metadata(call, rpc);
+    if (server->options.trust_principal)
+        call_believe_principal(call);
     call_set_deadline(call, rpc_deadline_ns(rpc));
     call->request = rpc_request(rpc);
     rpc_set_user(rpc, call);
@@ -303,6 +305,8 @@ static const struct weir_config_key keys[] = {
      "calls at once; more are refused with RESOURCE_EXHAUSTED", 1, INT32_MAX, .required = false},
     {"timeout_ms", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, timeout_ms), "30000",
      "ms that a unary call has whose client set no deadline", 1, 86400000, .required = false},
+    {"trust_principal", WEIR_CONFIG_BOOL, offsetof(struct weir_grpc_options, trust_principal), "false",
+     "the callers are services of ours: believe the weir-principal that they send", .required = false},
     {0},
 };
 

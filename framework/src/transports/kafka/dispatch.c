@@ -299,6 +299,8 @@ static struct weir_call *new_call(struct item *item, int64_t deadline_ns)
     if (!call->message_id) /* of a foreign producer: its place is what stays the same */
         call->message_id = weir_arena_printf(call->arena, "%s/%d/%" PRId64, partition->topic->name,
                                              (int)partition->number, item->offset);
+    if (consumer->options.trust_principal)
+        call_believe_principal(call);
     call->request = item->value;
     call_set_deadline(call, deadline_ns);
     return call;
