@@ -19,7 +19,7 @@ WEIR_API void weir_arena_reset(struct weir_arena *arena);
 /* Aligned for any type, not cleared. Never NULL: out of memory ends the process, so bound `size` first. */
 WEIR_API void *weir_arena_alloc(struct weir_arena *arena, size_t size);
 WEIR_API void *weir_arena_zalloc(struct weir_arena *arena, size_t size);
-WEIR_API char *weir_arena_strdup(struct weir_arena *arena, const char *text); /* NULL gives NULL */
+WEIR_API char *weir_arena_strdup(struct weir_arena *arena, const char *text);      /* NULL gives NULL */
 WEIR_API char *weir_arena_text(struct weir_arena *arena, struct weir_bytes bytes); /* terminated copy */
 WEIR_API char *weir_arena_printf(struct weir_arena *arena, const char *format, ...) WEIR_PRINTF(2, 3);
 WEIR_API char *weir_arena_vprintf(struct weir_arena *arena, const char *format, va_list args);

@@ -43,7 +43,8 @@ struct weir_call;
 WEIR_API void *weir_call_self(const struct weir_call *call);
 WEIR_API struct weir_context *weir_call_context(struct weir_call *call);
 WEIR_API struct weir_arena *weir_call_arena(struct weir_call *call);
-WEIR_API const struct weir_method *weir_call_method(const struct weir_call *call); /* NULL for a background call */
+WEIR_API const struct weir_method *
+weir_call_method(const struct weir_call *call); /* NULL for a background call */
 
 /* Memory that lives as long as the call. */
 WEIR_API void *weir_call_alloc(struct weir_call *call, size_t size); /* cleared */
@@ -52,8 +53,8 @@ WEIR_API char *weir_call_printf(struct weir_call *call, const char *format, ...)
 
 /* Sets what the client is told and returns `status`: `return weir_call_fail(call, WEIR_NOT_FOUND, "order %s", id);`
  * The text of INTERNAL, UNKNOWN and DATA_LOSS is logged and kept from the client. */
-WEIR_API enum weir_status weir_call_fail(struct weir_call *call, enum weir_status status, const char *format, ...)
-    WEIR_PRINTF(3, 4);
+WEIR_API enum weir_status weir_call_fail(struct weir_call *call, enum weir_status status, const char *format,
+                                         ...) WEIR_PRINTF(3, 4);
 
 /* The last error of this call: of weir_call_fail(), or of a client call, statement or publish made with it. A handler
  * that returns a failed step's status as it is passes on its text too. */
@@ -101,7 +102,8 @@ WEIR_API ProtobufCMessage *weir_stream_reply(struct weir_call *call);
 /* Runs `step(call, arg)` once as one more callback of the stream, never at the same time as another. For those who feed a
  * stream from outside. False when it has ended: then the step does not run. A step that was taken runs in any case, if need be
  * after the end: ask weir_stream_ended(). Any thread; the caller holds the call by weir_call_acquire(). */
-WEIR_API bool weir_stream_post(struct weir_call *call, void (*step)(struct weir_call *call, void *arg), void *arg);
+WEIR_API bool weir_stream_post(struct weir_call *call, void (*step)(struct weir_call *call, void *arg),
+                               void *arg);
 
 /* Keeps the call's memory beyond its end, for weir_stream_post() and the like. Any thread. */
 WEIR_API struct weir_call *weir_call_acquire(struct weir_call *call);

@@ -22,8 +22,8 @@
 struct weir_channel;
 
 struct weir_channel_options {
-    const char *target;  /* "127.0.0.1:9082". Key `target` in the configuration's section */
-    int64_t timeout_ms;  /* the most that one call gets. Default 10,000. Key `timeout_ms` */
+    const char *target;         /* "127.0.0.1:9082". Key `target` in the configuration's section */
+    int64_t timeout_ms;         /* the most that one call gets. Default 10,000. Key `timeout_ms` */
     int64_t connect_backoff_ms; /* the longest time between attempts to connect. Default 200 */
     const void *needs[WEIR_NEEDS_MAX];
 };
@@ -58,7 +58,8 @@ WEIR_API void weir_channel_start(struct weir_call *call, struct weir_channel *ch
 struct weir_client_stream;
 
 /* Caller owns the result; NULL on failure. `request` for server streams, else NULL. */
-WEIR_API struct weir_client_stream *weir_client_stream_open(struct weir_call *call, struct weir_channel *channel,
+WEIR_API struct weir_client_stream *weir_client_stream_open(struct weir_call *call,
+                                                            struct weir_channel *channel,
                                                             const struct weir_method *method,
                                                             const ProtobufCMessage *request);
 WEIR_API enum weir_status weir_client_stream_send(struct weir_client_stream *stream,

@@ -19,7 +19,7 @@ struct weir_component;
 /* What was in flight when the ingress had closed, and what became of it:
  * in_flight = completed + cancelled + stuck + kept. A drain and a finish add to it. */
 struct weir_work {
-    int64_t in_flight;   /* at the return of quiesce, later arrivals on open connections included */
+    int64_t in_flight; /* at the return of quiesce, later arrivals on open connections included */
     int64_t completed;
     int64_t cancelled;   /* told to stop, and did */
     int64_t stuck;       /* told to stop, and still runs: nothing it may use will be destroyed */
@@ -52,16 +52,16 @@ struct weir_component_options {
     /* Handles of components that must be up before it, and outlive it: what any weir_*_add() returned.
      * NULL entries are passed over, so that a failed add is reported once. */
     const void *needs[WEIR_NEEDS_MAX];
-    int64_t cut_min_ms;       /* from being told to cut until drain returns. Default 250, at least 10 */
-    int64_t finish_min_ms;    /* reserved for finish. Default 0 */
-    int64_t drain_max_ms;     /* more would not help it. Default: no limit of its own */
-    int64_t start_timeout_ms; /* Default 30,000 */
-    bool ingress;             /* takes work from outside; for the plan's warnings and the report */
-    bool announcer;           /* tells others that we are here: has its turn at once when a stop begins */
-    bool base;                /* needed by every component that is not base (admin listener, telemetry) */
-    struct {                  /* in place, after weir_component_failed(); dependants are untouched */
-        int32_t most;         /* restarts within `within_ms`; one more becomes an orderly stop. 0: none */
-        int64_t within_ms;    /* Default 60,000 */
+    int64_t cut_min_ms;           /* from being told to cut until drain returns. Default 250, at least 10 */
+    int64_t finish_min_ms;        /* reserved for finish. Default 0 */
+    int64_t drain_max_ms;         /* more would not help it. Default: no limit of its own */
+    int64_t start_timeout_ms;     /* Default 30,000 */
+    bool ingress;                 /* takes work from outside; for the plan's warnings and the report */
+    bool announcer;               /* tells others that we are here: has its turn at once when a stop begins */
+    bool base;                    /* needed by every component that is not base (admin listener, telemetry) */
+    struct {                      /* in place, after weir_component_failed(); dependants are untouched */
+        int32_t most;             /* restarts within `within_ms`; one more becomes an orderly stop. 0: none */
+        int64_t within_ms;        /* Default 60,000 */
         int64_t first_backoff_ms; /* Default 100; doubles up to */
         int64_t longest_backoff_ms; /* Default 5,000 */
     } restart;

@@ -34,7 +34,7 @@ struct weir_config_key {
     int64_t min, max;           /* for WEIR_CONFIG_INT; both 0: any; max below min: no upper limit */
     const char *const *choices; /* for WEIR_CONFIG_CHOICE, NULL at the end */
     bool required;
-    bool secret;                /* never printed: shown as *** */
+    bool secret; /* never printed: shown as *** */
 };
 
 /* Declares a section and fills `options` from it. A member that is already set in `options` (not zero) is the

@@ -34,7 +34,7 @@ WEIR_API const char *weir_context_principal(const struct weir_context *context);
 /* Told once, when the context is over, on the thread that ended it: must not block. Zero it first. */
 struct weir_context_watch {
     void (*over)(struct weir_context_watch *watch, enum weir_status status);
-    struct weir_context *context; /* weir's */
+    struct weir_context *context;            /* weir's */
     struct weir_context_watch *next, **link; /* weir's */
 };
 

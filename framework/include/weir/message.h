@@ -52,7 +52,7 @@ struct weir_enum_value {
 };
 
 struct weir_enum {
-    const char *full_name; /* "shop.order.v1.OrderState" */
+    const char *full_name;                /* "shop.order.v1.OrderState" */
     const struct weir_enum_value *values; /* in the order of the .proto; aliases may repeat a number */
     size_t value_count;
     bool is_null_value; /* google.protobuf.NullValue */
@@ -72,12 +72,12 @@ struct weir_field {
     bool required;  /* proto2 */
     bool sensitive; /* (weir.sensitive): masked in logs and recordings */
     int16_t oneof;  /* index of the real oneof it belongs to; -1: none (proto3 optional is none) */
-    const struct weir_message *message; /* type MESSAGE */
+    const struct weir_message *message;  /* type MESSAGE */
     const struct weir_enum *enumeration; /* type ENUM */
 };
 
 struct weir_message {
-    const char *full_name; /* "shop.order.v1.Order" */
+    const char *full_name;           /* "shop.order.v1.Order" */
     const struct weir_field *fields; /* sorted by number */
     size_t field_count;
     /* Indices into `fields`, sorted by strcmp of json_name, and of name: for binary search. */
@@ -85,7 +85,8 @@ struct weir_message {
     const uint16_t *by_name;
     uint16_t oneof_count;
     enum weir_well_known well_known;
-    size_t struct_size; /* sizeof of protobuf-c's struct: what one element costs unpacked; 0 when there is none */
+    size_t
+        struct_size; /* sizeof of protobuf-c's struct: what one element costs unpacked; 0 when there is none */
 };
 
 WEIR_API const struct weir_field *weir_message_field(const struct weir_message *message, uint32_t number);

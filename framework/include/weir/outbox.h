@@ -16,9 +16,9 @@
 
 /* Every member but needs is a key of the same name in the configuration's section. */
 struct weir_outbox_options {
-    int64_t keep_ms;          /* published rows stay as long. Default 24 h */
-    int64_t in_flight_max;    /* rows handed to the producer and not yet reported. Default 1,000 */
-    int64_t rows_max;         /* unpublished; more is RESOURCE_EXHAUSTED at publish. Default 1,000,000 */
+    int64_t keep_ms;       /* published rows stay as long. Default 24 h */
+    int64_t in_flight_max; /* rows handed to the producer and not yet reported. Default 1,000 */
+    int64_t rows_max;      /* unpublished; more is RESOURCE_EXHAUSTED at publish. Default 1,000,000 */
     const void *needs[WEIR_NEEDS_MAX];
 };
 

@@ -13,16 +13,16 @@
 
 /* Every member is a key of the same name in the configuration's section. Zero is the default. */
 struct weir_rest_options {
-    const char *listen;          /* Required, here or there: "127.0.0.1:8082", "[::1]:8082", "unix:PATH" */
-    int64_t threads;             /* Default 1 */
-    int64_t connections_max;     /* more are refused with 503. Default 10,000 */
-    int64_t head_bytes_max;      /* request line and headers. Default 8,192: more is 431, a longer target 414 */
-    int64_t body_bytes_max;      /* Default 1 MiB: more is 413 */
-    int64_t head_timeout_ms;     /* absolute, from the first byte of a request. Default 10,000 */
-    int64_t body_timeout_ms;     /* absolute. Default 30,000: then 408 */
-    int64_t idle_timeout_ms;     /* between requests. Default 60,000 */
-    int64_t timeout_ms;          /* a call's deadline, unless the request says less. Default 30,000 */
-    int64_t in_flight_max;       /* calls; more are refused with 503. Default 1,024 */
+    const char *listen;      /* Required, here or there: "127.0.0.1:8082", "[::1]:8082", "unix:PATH" */
+    int64_t threads;         /* Default 1 */
+    int64_t connections_max; /* more are refused with 503. Default 10,000 */
+    int64_t head_bytes_max;  /* request line and headers. Default 8,192: more is 431, a longer target 414 */
+    int64_t body_bytes_max;  /* Default 1 MiB: more is 413 */
+    int64_t head_timeout_ms; /* absolute, from the first byte of a request. Default 10,000 */
+    int64_t body_timeout_ms; /* absolute. Default 30,000: then 408 */
+    int64_t idle_timeout_ms; /* between requests. Default 60,000 */
+    int64_t timeout_ms;      /* a call's deadline, unless the request says less. Default 30,000 */
+    int64_t in_flight_max;   /* calls; more are refused with 503. Default 1,024 */
     const void *needs[WEIR_NEEDS_MAX];
 };
 

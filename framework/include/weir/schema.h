@@ -16,7 +16,8 @@ WEIR_API struct weir_schema *weir_schema_new(struct weir_bytes descriptor_set, s
 WEIR_API void weir_schema_destroy(struct weir_schema *schema);
 
 /* By full name, without a leading dot. NULL when unknown. Live as long as the schema. */
-WEIR_API const struct weir_message *weir_schema_message(const struct weir_schema *schema, const char *full_name);
+WEIR_API const struct weir_message *weir_schema_message(const struct weir_schema *schema,
+                                                        const char *full_name);
 WEIR_API const struct weir_service_type *weir_schema_service(const struct weir_schema *schema,
                                                              const char *full_name);
 /* "package.Service/Method". Its `invoke` members and descriptors are NULL: for clients only. */
@@ -24,7 +25,8 @@ WEIR_API const struct weir_method *weir_schema_method(const struct weir_schema *
 
 /* Every service, in the order of the set; for listings. */
 WEIR_API size_t weir_schema_service_count(const struct weir_schema *schema);
-WEIR_API const struct weir_service_type *weir_schema_service_at(const struct weir_schema *schema, size_t index);
+WEIR_API const struct weir_service_type *weir_schema_service_at(const struct weir_schema *schema,
+                                                                size_t index);
 
 /* The message that is published on a topic; NULL when no message says so. */
 WEIR_API const struct weir_message *weir_schema_topic(const struct weir_schema *schema, const char *topic);

@@ -24,18 +24,19 @@ struct weir_rows;
 
 /* Every member but schema is a key of the same name in the configuration's section. */
 struct weir_sql_options {
-    const char *url;       /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
+    const char *url; /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
     /* The numbered migrations, oldest first, NULL at the end: applied in order, each in a transaction, under a lock;
      * how many were applied is in the table weir_migrations, with a checksum: a changed one is an error at start. */
     const char *const *migrations;
-    int64_t readers;       /* connections for reading. Default 2 */
-    const char *synchronous; /* "full" (default: what was acknowledged survives a power cut) or "normal" */
+    int64_t readers;          /* connections for reading. Default 2 */
+    const char *synchronous;  /* "full" (default: what was acknowledged survives a power cut) or "normal" */
     int64_t commit_group_max; /* transactions that share one fsync. Default 64; 1: none */
-    int64_t busy_timeout_ms; /* for the writer's turn, within the call's deadline. Default 5,000 */
+    int64_t busy_timeout_ms;  /* for the writer's turn, within the call's deadline. Default 5,000 */
     const void *needs[WEIR_NEEDS_MAX];
 };
 
-WEIR_API struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const struct weir_sql_options *options);
+WEIR_API struct weir_sql *weir_sql_add(struct weir_app *app, const char *name,
+                                       const struct weir_sql_options *options);
 
 /* A bound parameter. Users pass ints, doubles, bools, const char * (NULL is NULL) and struct weir_bytes as they are. */
 struct weir_value {
@@ -81,7 +82,8 @@ WEIR_API int64_t weir_sql_exec_values(struct weir_tx *tx, const char *sql, const
 #define weir_sql_query(tx, sql, ...) WEIR_SQL_VALUES_(weir_sql_query_values, tx, sql, ##__VA_ARGS__)
 WEIR_API struct weir_rows *weir_sql_query_values(struct weir_tx *tx, const char *sql,
                                                  const struct weir_value *values, int count);
-#define weir_sql_read(call, db, sql, ...) WEIR_SQL_VALUES2_(weir_sql_read_values, call, db, sql, ##__VA_ARGS__)
+#define weir_sql_read(call, db, sql, ...)                                                                    \
+    WEIR_SQL_VALUES2_(weir_sql_read_values, call, db, sql, ##__VA_ARGS__)
 WEIR_API struct weir_rows *weir_sql_read_values(struct weir_call *call, struct weir_sql *db, const char *sql,
                                                 const struct weir_value *values, int count);
 

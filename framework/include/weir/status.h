@@ -8,9 +8,9 @@
 
 enum weir_status {
     WEIR_OK = 0,
-    WEIR_CANCELLED = 1,           /* the caller went away, or the drain's time was over */
-    WEIR_UNKNOWN = 2,             /* an error from outside that says nothing of itself */
-    WEIR_INVALID_ARGUMENT = 3,    /* wrong whatever the state is */
+    WEIR_CANCELLED = 1,        /* the caller went away, or the drain's time was over */
+    WEIR_UNKNOWN = 2,          /* an error from outside that says nothing of itself */
+    WEIR_INVALID_ARGUMENT = 3, /* wrong whatever the state is */
     WEIR_DEADLINE_EXCEEDED = 4,
     WEIR_NOT_FOUND = 5,
     WEIR_ALREADY_EXISTS = 6,
@@ -20,8 +20,8 @@ enum weir_status {
     WEIR_ABORTED = 10,            /* lost a race; retry the whole operation */
     WEIR_OUT_OF_RANGE = 11,
     WEIR_UNIMPLEMENTED = 12,
-    WEIR_INTERNAL = 13,           /* a defect of the program */
-    WEIR_UNAVAILABLE = 14,        /* retry later, the same request */
+    WEIR_INTERNAL = 13,    /* a defect of the program */
+    WEIR_UNAVAILABLE = 14, /* retry later, the same request */
     WEIR_DATA_LOSS = 15,
     WEIR_UNAUTHENTICATED = 16,
 

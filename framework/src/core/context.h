@@ -13,16 +13,16 @@
  * (a transport, a channel) keeps a timer and calls context_end(). */
 struct weir_context {
     _Atomic int64_t deadline_ns;
-    _Atomic int ended;           /* enum weir_status; 0 while it goes on */
-    pthread_mutex_t lock;        /* watches, and the end */
-    pthread_cond_t over;         /* on the monotonic clock; made with the first sleeper */
+    _Atomic int ended;    /* enum weir_status; 0 while it goes on */
+    pthread_mutex_t lock; /* watches, and the end */
+    pthread_cond_t over;  /* on the monotonic clock; made with the first sleeper */
     bool has_condition;
     struct weir_context_watch *watches;
     struct weir_context_watch *telling; /* whose `over` runs now, on `teller` */
     pthread_t teller;
     struct weir_context *parent;
     struct weir_context_watch parent_watch;
-    const char *principal;       /* borrows; NULL */
+    const char *principal; /* borrows; NULL */
     char traceparent[TRACEPARENT_SIZE];
 };
 

@@ -5,10 +5,10 @@
 
 #include <stddef.h>
 
-void *memory_alloc(size_t size);                /* not cleared */
-void *memory_zalloc(size_t size);               /* cleared */
+void *memory_alloc(size_t size);  /* not cleared */
+void *memory_zalloc(size_t size); /* cleared */
 void *memory_realloc(void *memory, size_t size);
-char *memory_strdup(const char *text);          /* NULL gives NULL */
+char *memory_strdup(const char *text); /* NULL gives NULL */
 char *memory_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* `type *x = NEW(type)`: cleared. */
