@@ -11,8 +11,9 @@
 
 /* Reads NAME.yaml (or --config FILE), the environment and the flags. Ends the process itself for --help,
  * --version, --check-config, --print-config and a bad configuration (EX_CONFIG, 78), once it is known to be
- * bad: keys belong to components, so unknown ones are found by weir_app_run(). Adds the base component "admin"
- * (health, readiness, metrics) and the "executor". Never NULL. Caller owns the result, until weir_app_run(). */
+ * bad: keys belong to components, so unknown ones are found by weir_app_run(). Adds the base component
+ * "admin" (health, readiness, metrics) and the "executor". Never NULL. Caller owns the result, until
+ * weir_app_run(). */
 WEIR_API struct weir_app *weir_app_new(const char *name, int argc, char **argv);
 
 /* Starts everything, serves until a signal, weir_app_stop() or a failed component, stops everything, says

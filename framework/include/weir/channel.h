@@ -1,10 +1,12 @@
-/* A channel calls methods of a service in another process (or this one). Users call the generated, typed form:
+/* A channel calls methods of a service in another process (or this one). Users call the generated, typed
+ * form:
  *
  *     Inventory__Reservation *reservation;
  *     status = inventory_reserve(call, order->inventory, &request, &reservation);
  *
- * Deadline, cancellation, trace and principal come from `call`; the reply lives in its arena. A call whose time is
- * spent is not sent. On failure weir_call_error(call) has the text. Any thread; one `call` from one thread at a time. */
+ * Deadline, cancellation, trace and principal come from `call`; the reply lives in its arena. A call whose
+ * time is spent is not sent. On failure weir_call_error(call) has the text. Any thread; one `call` from one
+ * thread at a time. */
 #ifndef WEIR_CHANNEL_H
 #define WEIR_CHANNEL_H
 
@@ -43,10 +45,11 @@ WEIR_API enum weir_status weir_channel_call(struct weir_call *call, struct weir_
                                             const struct weir_method *method, const ProtobufCMessage *request,
                                             ProtobufCMessage **ret_reply);
 
-/* Returns at once; `done` is called exactly once, on a thread of the channel's (or on this one, when the time is spent
- * already), and must not block. `reply` is NULL unless status is OK; it lives as long as the call, which is held until
- * `done` returns. The request is copied. Several may be under way for one call; their `done` never run at the same time.
- * The server's words are weir_call_error()'s text during `done`, if the handler has returned WEIR_PENDING by then. */
+/* Returns at once; `done` is called exactly once, on a thread of the channel's (or on this one, when the time
+ * is spent already), and must not block. `reply` is NULL unless status is OK; it lives as long as the call,
+ * which is held until `done` returns. The request is copied. Several may be under way for one call; their
+ * `done` never run at the same time. The server's words are weir_call_error()'s text during `done`, if the
+ * handler has returned WEIR_PENDING by then. */
 typedef void weir_channel_done_fn(struct weir_call *call, enum weir_status status, ProtobufCMessage *reply,
                                   void *state);
 WEIR_API void weir_channel_start(struct weir_call *call, struct weir_channel *channel,
@@ -67,7 +70,8 @@ WEIR_API enum weir_status weir_client_stream_send(struct weir_client_stream *str
 WEIR_API enum weir_status weir_client_stream_half_close(struct weir_client_stream *stream);
 /* The next message; NULL at the stream's end, whatever its status. It lives until the next receive. */
 WEIR_API ProtobufCMessage *weir_client_stream_receive(struct weir_client_stream *stream);
-/* Ends it (cancels what is still open), frees it, returns its status. NULL gives the call's error's status. */
+/* Ends it (cancels what is still open), frees it, returns its status. NULL gives the call's error's
+ * status. */
 WEIR_API enum weir_status weir_client_stream_finish(struct weir_client_stream *stream);
 
 #endif

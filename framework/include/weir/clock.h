@@ -1,4 +1,5 @@
-/* Time. All deadlines in weir are on the monotonic clock, in nanoseconds; WEIR_NEVER means none. Any thread. */
+/* Time. All deadlines in weir are on the monotonic clock, in nanoseconds; WEIR_NEVER means none. Any
+ * thread. */
 #ifndef WEIR_CLOCK_H
 #define WEIR_CLOCK_H
 
@@ -16,7 +17,8 @@ WEIR_API int64_t weir_unix_ns(void); /* since 1970-01-01, UTC */
 /* now + ms; WEIR_NEVER when ms is negative or the sum would overflow. */
 WEIR_API int64_t weir_deadline_in_ms(int64_t ms);
 
-/* For tests: both clocks are asked of `source` instead. NULL puts the system's back. Set before threads run. */
+/* For tests: both clocks are asked of `source` instead. NULL puts the system's back. Set before threads
+ * run. */
 struct weir_clock_source {
     int64_t (*now_ns)(void *self);
     int64_t (*unix_ns)(void *self);

@@ -50,10 +50,10 @@ WEIR_API enum weir_status weir_wire_to_json(const struct weir_message *message, 
                                             const struct weir_json_options *options,
                                             struct weir_buffer *ret_json, struct weir_error *err);
 
-/* One value given as text (a path or query parameter): "items.sku" = "tea". Adds the field to ret_wire, which holds this
- * message and nothing else; its parents are those that are there already, or new ones. A repeated scalar may be given
- * several times. Scalars, enums and those well-known types whose JSON is a string, number or bool. `name` is matched as
- * JSON keys are. */
+/* One value given as text (a path or query parameter): "items.sku" = "tea". Adds the field to ret_wire, which
+ * holds this message and nothing else; its parents are those that are there already, or new ones. A repeated
+ * scalar may be given several times. Scalars, enums and those well-known types whose JSON is a string, number
+ * or bool. `name` is matched as JSON keys are. */
 WEIR_API enum weir_status weir_text_to_wire(const struct weir_message *message, const char *name,
                                             struct weir_bytes value, struct weir_buffer *ret_wire,
                                             struct weir_error *err);

@@ -35,13 +35,15 @@ struct weir_component_ops {
     enum weir_status (*start)(void *self, struct weir_context *context, struct weir_error *err);
     /* Takes no new work from outside. Should not block. */
     enum weir_status (*quiesce)(void *self, struct weir_error *err);
-    /* Waits for accepted work. When the context is over, cancels what is left and returns within cut_min_ms. */
+    /* Waits for accepted work. When the context is over, cancels what is left and returns within
+     * cut_min_ms. */
     enum weir_status (*drain)(void *self, struct weir_context *context, struct weir_work *work,
                               struct weir_error *err);
     /* Makes results durable: commits offsets, flushes, checkpoints. Has finish_min_ms at least. */
     enum weir_status (*finish)(void *self, struct weir_context *context, struct weir_work *work,
                                struct weir_error *err);
-    /* Frees everything, `self` too where it was allocated; whether or not it ever started. Should not block. */
+    /* Frees everything, `self` too where it was allocated; whether or not it ever started. Should not
+     * block. */
     void (*destroy)(void *self);
 };
 

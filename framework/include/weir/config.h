@@ -1,8 +1,8 @@
 /* Configuration: one YAML file per service, then the environment, then flags; the last one wins.
  *
- * The file has a section per component: `rest: {listen: "127.0.0.1:8082"}`. The same key in the environment is
- * WEIR_REST_LISTEN (dashes and dots become underscores), as a flag --rest.listen=127.0.0.1:8082.
- * Every key is declared in a table, so that an unknown key, a wrong type or an out-of-range value is an error with
+ * The file has a section per component: `rest: {listen: "127.0.0.1:8082"}`. The same key in the environment
+ * is WEIR_REST_LISTEN (dashes and dots become underscores), as a flag --rest.listen=127.0.0.1:8082. Every key
+ * is declared in a table, so that an unknown key, a wrong type or an out-of-range value is an error with
  * file, line, and the nearest known key. Call from the thread that made the app. */
 #ifndef WEIR_CONFIG_H
 #define WEIR_CONFIG_H
@@ -38,10 +38,10 @@ struct weir_config_key {
 };
 
 /* Declares a section and fills `options` from it. A member that is already set in `options` (not zero) is the
- * author's own default and beats `fallback`; its text is copied. Texts live as long as the app. Borrows `keys` (must
- * outlive the app). A section may be declared by several tables: its keys are those of all of them. An error is
- * remembered and reported by weir_app_run() together with all others; the return value is for those who cannot go
- * on. */
+ * author's own default and beats `fallback`; its text is copied. Texts live as long as the app. Borrows
+ * `keys` (must outlive the app). A section may be declared by several tables: its keys are those of all of
+ * them. An error is remembered and reported by weir_app_run() together with all others; the return value is
+ * for those who cannot go on. */
 WEIR_API bool weir_config_section(struct weir_app *app, const char *section,
                                   const struct weir_config_key *keys, void *options);
 

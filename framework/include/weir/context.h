@@ -38,7 +38,8 @@ struct weir_context_watch {
     struct weir_context_watch *next, **link; /* weir's */
 };
 
-/* Borrows `watch` until it was told or removed. When the context is over already, `over` is called at once. */
+/* Borrows `watch` until it was told or removed. When the context is over already, `over` is called at
+ * once. */
 WEIR_API void weir_context_watch(struct weir_context *context, struct weir_context_watch *watch);
 
 /* After this returns `over` is neither running on another thread nor will be called. */

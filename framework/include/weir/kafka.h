@@ -1,5 +1,5 @@
-/* Kafka: a consumer serves methods that are bound to topics, a producer sends what a topic's contract says.
- */
+/* Kafka: a consumer serves methods that are bound to topics, a producer sends what a topic's contract
+ * says. */
 #ifndef WEIR_KAFKA_H
 #define WEIR_KAFKA_H
 
@@ -72,8 +72,7 @@ struct weir_consumer_options {
     int64_t commit_interval_ms; /* Default 500 */
     int64_t timeout_ms;         /* one handler's deadline. Default 30,000 */
     int64_t session_timeout_ms; /* Default 6,000; 4,000 suits the development broker */
-    int64_t
-        attempts_max; /* of a message whose handler fails with a transient status; 0: for ever (default) */
+    int64_t attempts_max;  /* of a message whose handler fails with a transient status. Default 0: for ever */
     int64_t fetch_wait_ms; /* how long a broker may hold a fetch while it has nothing. Default 20 */
     bool
         trust_principal; /* the producers are services of ours: believe the weir-principal of their records */

@@ -1,8 +1,7 @@
-/* Structured logs: a message that stays the same, and fields that vary. A line goes through a bounded ring to a
- * writer thread; where the ring is full the line is dropped and counted, never waited for. Any thread.
+/* Structured logs: a message that stays the same, and fields that vary. A line goes through a bounded ring to
+ * a writer thread; where the ring is full the line is dropped and counted, never waited for. Any thread.
  *
- *     weir_log_info("order stored", weir_field_text("order", id), weir_field_int("items", n));
- */
+ *     weir_log_info("order stored", weir_field_text("order", id), weir_field_int("items", n)); */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H
 

@@ -1,5 +1,5 @@
-/* The table of a message: what JSON, the check before unpacking, and logging must know of it. One format, whether
- * protoc-gen-weir generated it or it was built at run time from a FileDescriptorSet.
+/* The table of a message: what JSON, the check before unpacking, and logging must know of it. One format,
+ * whether protoc-gen-weir generated it or it was built at run time from a FileDescriptorSet.
  *
  * A table is immutable and lives as long as the program or its schema. Any thread. */
 #ifndef WEIR_MESSAGE_H
@@ -85,8 +85,7 @@ struct weir_message {
     const uint16_t *by_name;
     uint16_t oneof_count;
     enum weir_well_known well_known;
-    size_t
-        struct_size; /* sizeof of protobuf-c's struct: what one element costs unpacked; 0 when there is none */
+    size_t struct_size; /* of protobuf-c's struct: what one element costs unpacked; 0 when there is none */
 };
 
 WEIR_API const struct weir_field *weir_message_field(const struct weir_message *message, uint32_t number);

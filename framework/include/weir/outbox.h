@@ -1,5 +1,5 @@
-/* Events that are neither lost nor invented: an event's row is in the transaction of its cause, and a relay publishes
- * it. The inbox makes a redelivered message harmless. */
+/* Events that are neither lost nor invented: an event's row is in the transaction of its cause, and a relay
+ * publishes it. The inbox makes a redelivered message harmless. */
 #ifndef WEIR_OUTBOX_H
 #define WEIR_OUTBOX_H
 
@@ -22,10 +22,10 @@ struct weir_outbox_options {
     const void *needs[WEIR_NEEDS_MAX];
 };
 
-/* The relay: publishes rows of `db` through `producer`, in order per key, woken by the commit. One per database. Those who
- * publish need it. Its tables (weir_outbox, weir_inbox) are made when `db` starts. A row that can never be sent (too
- * large) is logged and set aside in weir_outbox_rejected. Where the broker is another one than before, all rows that are
- * kept are published again, with the same message ids. */
+/* The relay: publishes rows of `db` through `producer`, in order per key, woken by the commit. One per
+ * database. Those who publish need it. Its tables (weir_outbox, weir_inbox) are made when `db` starts. A row
+ * that can never be sent (too large) is logged and set aside in weir_outbox_rejected. Where the broker is
+ * another one than before, all rows that are kept are published again, with the same message ids. */
 struct weir_outbox;
 WEIR_API struct weir_outbox *weir_outbox_add(struct weir_app *app, const char *name, struct weir_sql *db,
                                              struct weir_producer *producer,
@@ -35,9 +35,9 @@ WEIR_API struct weir_outbox *weir_outbox_add(struct weir_app *app, const char *n
 WEIR_API enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct weir_topic *topic,
                                               const ProtobufCMessage *message);
 
-/* True the first time that this call's message is seen by its method in this database; false when its effect is there
- * already, and the handler should return what weir_sql_commit() returns: WEIR_OK only if that effect is durable, too. A
- * call without a message id fails the transaction. Messages are remembered for 7 days. */
+/* True the first time that this call's message is seen by its method in this database; false when its effect
+ * is there already, and the handler should return what weir_sql_commit() returns: WEIR_OK only if that effect
+ * is durable, too. A call without a message id fails the transaction. Messages are remembered for 7 days. */
 WEIR_API bool weir_inbox_first(struct weir_tx *tx);
 
 #endif

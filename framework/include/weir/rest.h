@@ -1,5 +1,5 @@
-/* The REST server: methods with a google.api.http annotation, transcoded between JSON and protobuf. Errors are
- * RFC 9457 application/problem+json. Answers /healthz and /ready by itself. */
+/* The REST server: methods with a google.api.http annotation, transcoded between JSON and protobuf. Errors
+ * are RFC 9457 application/problem+json. Answers /healthz and /ready by itself. */
 #ifndef WEIR_REST_H
 #define WEIR_REST_H
 

@@ -10,8 +10,8 @@
 
 struct weir_schema;
 
-/* Copies what it needs of the serialized FileDescriptorSet (imports included). Caller owns the result; NULL on
- * error. Immutable afterwards: any thread. */
+/* Copies what it needs of the serialized FileDescriptorSet (imports included). Caller owns the result; NULL
+ * on error. Immutable afterwards: any thread. */
 WEIR_API struct weir_schema *weir_schema_new(struct weir_bytes descriptor_set, struct weir_error *err);
 WEIR_API void weir_schema_destroy(struct weir_schema *schema);
 

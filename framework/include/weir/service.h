@@ -1,5 +1,5 @@
-/* A service is a table of handlers bound to what they work on; servers and consumers serve it.
- * Users call the generated, typed form: inventory_service_add(app, &(struct inventory_service_options){...}). */
+/* A service is a table of handlers bound to what they work on; servers and consumers serve it. Users call the
+ * generated, typed form: inventory_service_add(app, &(struct inventory_service_options){...}). */
 #ifndef WEIR_SERVICE_H
 #define WEIR_SERVICE_H
 
@@ -20,8 +20,8 @@ struct weir_service_options {
 WEIR_API struct weir_service *weir_service_add(struct weir_app *app, const struct weir_service_type *type,
                                                const struct weir_service_options *options);
 
-/* A service without handlers: every call is passed on, as bytes, over `channel` to a server that has them. With its
- * deadline, trace, principal; its status and text come back as they are. */
+/* A service without handlers: every call is passed on, as bytes, over `channel` to a server that has them.
+ * With its deadline, trace, principal; its status and text come back as they are. */
 WEIR_API struct weir_service *weir_proxy_add(struct weir_app *app, const struct weir_service_type *type,
                                              struct weir_channel *channel);
 

@@ -1,13 +1,14 @@
-/* One small interface over a relational database; SQLite here, PostgreSQL later. Unless it says otherwise a function
- * may block and is for the executor's threads; one transaction belongs to one thread at a time.
+/* One small interface over a relational database; SQLite here, PostgreSQL later. Unless it says otherwise a
+ * function may block and is for the executor's threads; one transaction belongs to one thread at a time.
  *
  *     struct weir_tx *tx = weir_sql_begin(call, db);
  *     weir_sql_exec(tx, "INSERT INTO orders (id, total_minor) VALUES (?, ?)", id, total);
  *     order_paid_publish(tx, &(Order__Paid){...});
  *     return weir_sql_commit(tx);
  *
- * A failing statement fails the transaction: later statements do nothing, weir_sql_commit() rolls back and returns the
- * first failure, and weir_call_error(call) has its text. Every transaction ends with exactly one of commit and rollback. */
+ * A failing statement fails the transaction: later statements do nothing, weir_sql_commit() rolls back and
+ * returns the first failure, and weir_call_error(call) has its text. Every transaction ends with exactly one
+ * of commit and rollback. */
 #ifndef WEIR_SQL_H
 #define WEIR_SQL_H
 
@@ -25,8 +26,9 @@ struct weir_rows;
 /* Every member but schema is a key of the same name in the configuration's section. */
 struct weir_sql_options {
     const char *url; /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
-    /* The numbered migrations, oldest first, NULL at the end: applied in order, each in a transaction, under a lock;
-     * how many were applied is in the table weir_migrations, with a checksum: a changed one is an error at start. */
+    /* The numbered migrations, oldest first, NULL at the end: applied in order, each in a transaction, under
+     * a lock; how many were applied is in the table weir_migrations, with a checksum: a changed one is an
+     * error at start. */
     const char *const *migrations;
     int64_t readers;          /* connections for reading. Default 2 */
     const char *synchronous;  /* "full" (default: what was acknowledged survives a power cut) or "normal" */
@@ -38,7 +40,8 @@ struct weir_sql_options {
 WEIR_API struct weir_sql *weir_sql_add(struct weir_app *app, const char *name,
                                        const struct weir_sql_options *options);
 
-/* A bound parameter. Users pass ints, doubles, bools, const char * (NULL is NULL) and struct weir_bytes as they are. */
+/* A bound parameter. Users pass ints, doubles, bools, const char * (NULL is NULL) and struct weir_bytes as
+ * they are. */
 struct weir_value {
     enum { WEIR_VALUE_NULL, WEIR_VALUE_INT, WEIR_VALUE_DOUBLE, WEIR_VALUE_TEXT, WEIR_VALUE_BYTES } type;
     union {
@@ -54,31 +57,31 @@ WEIR_API struct weir_tx *weir_sql_begin(struct weir_call *call, struct weir_sql 
 /* After WEIR_OK all of it is durable; otherwise none of it happened. */
 WEIR_API enum weir_status weir_sql_commit(struct weir_tx *tx) WEIR_MUST_USE;
 WEIR_API void weir_sql_rollback(struct weir_tx *tx);
-/* Fails the transaction for a reason of the author's: `weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, "...")`. */
+/* Fails the transaction for a reason of the author's:
+ * `weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, "...")`. */
 WEIR_API enum weir_status weir_sql_fail(struct weir_tx *tx, enum weir_status status, const char *format, ...)
     WEIR_PRINTF(3, 4);
 WEIR_API enum weir_status weir_sql_status(const struct weir_tx *tx);
 WEIR_API struct weir_call *weir_sql_call(const struct weir_tx *tx);
 WEIR_API struct weir_sql *weir_sql_db(const struct weir_tx *tx);
 
-/* Told on the committing thread right after the commit is durable (never after a rollback): to wake a relay, a watcher.
- * Must not block. */
+/* Told on the committing thread right after the commit is durable (never after a rollback): to wake a relay,
+ * a watcher. Must not block. */
 WEIR_API void weir_sql_on_commit(struct weir_tx *tx, void (*committed)(void *arg), void *arg);
 
-/* Runs one statement. Rows changed; -1 when the transaction has failed. A broken UNIQUE or PRIMARY KEY is ALREADY_EXISTS,
- * CHECK, NOT NULL and foreign keys FAILED_PRECONDITION. */
+/* Runs one statement. Rows changed; -1 when the transaction has failed. A broken UNIQUE or PRIMARY KEY is
+ * ALREADY_EXISTS, CHECK, NOT NULL and foreign keys FAILED_PRECONDITION. */
 #define weir_sql_exec(tx, sql, ...) WEIR_SQL_VALUES_(weir_sql_exec_values, tx, sql, ##__VA_ARGS__)
 WEIR_API int64_t weir_sql_exec_values(struct weir_tx *tx, const char *sql, const struct weir_value *values,
                                       int count);
 
-/* Reads inside the transaction, or (weir_sql_read) outside of any, from a snapshot. Never NULL. One at a time per
- * transaction and statement text.
+/* Reads inside the transaction, or (weir_sql_read) outside of any, from a snapshot. Never NULL. One at a time
+ * per transaction and statement text.
  *
  *     struct weir_rows *rows = weir_sql_query(tx, "SELECT id, left FROM stock WHERE sku = ?", sku);
  *     while (weir_rows_next(rows))
  *         use(weir_rows_text(rows, 0), weir_rows_int(rows, 1));
- *     status = weir_rows_end(rows);
- */
+ *     status = weir_rows_end(rows); */
 #define weir_sql_query(tx, sql, ...) WEIR_SQL_VALUES_(weir_sql_query_values, tx, sql, ##__VA_ARGS__)
 WEIR_API struct weir_rows *weir_sql_query_values(struct weir_tx *tx, const char *sql,
                                                  const struct weir_value *values, int count);

@@ -1,5 +1,5 @@
-/* Work that nobody calls: done every so often, and at once when woken. A component: at a stop the step that runs is waited
- * for, cancelled when its time is over, and none begins any more. */
+/* Work that nobody calls: done every so often, and at once when woken. A component: at a stop the step that
+ * runs is waited for, cancelled when its time is over, and none begins any more. */
 #ifndef WEIR_TIMER_H
 #define WEIR_TIMER_H
 
@@ -10,8 +10,8 @@
 #include <weir/component.h>
 #include <weir/export.h>
 
-/* One step, on the timer's own thread; may block. weir_call_self(call) is the timer's `self`. True: there is more to do, so
- * come again at once. What it fails at it logs itself, and tries again the next time. */
+/* One step, on the timer's own thread; may block. weir_call_self(call) is the timer's `self`. True: there is
+ * more to do, so come again at once. What it fails at it logs itself, and tries again the next time. */
 typedef bool weir_timer_step_fn(struct weir_call *call);
 
 struct weir_timer_options {

@@ -9,8 +9,8 @@
 
 #define TRACEPARENT_SIZE 56 /* "00-" 32 "-" 16 "-" 2 and the terminator */
 
-/* Deadlines are passive: nobody is woken by the clock alone, except in context_sleep. Who watches for a deadline
- * (a transport, a channel) keeps a timer and calls context_end(). */
+/* Deadlines are passive: nobody is woken by the clock alone, except in context_sleep. Who watches for a
+ * deadline (a transport, a channel) keeps a timer and calls context_end(). */
 struct weir_context {
     _Atomic int64_t deadline_ns;
     _Atomic int ended;    /* enum weir_status; 0 while it goes on */
@@ -26,8 +26,9 @@ struct weir_context {
     char traceparent[TRACEPARENT_SIZE];
 };
 
-/* `parent` may be NULL: then there is no trace and no principal. It must outlive the child. The deadline is the
- * earlier of the parent's and `deadline_ns`; trace id and principal are the parent's, with a span id of its own. */
+/* `parent` may be NULL: then there is no trace and no principal. It must outlive the child. The deadline is
+ * the earlier of the parent's and `deadline_ns`; trace id and principal are the parent's, with a span id of
+ * its own. */
 void context_init(struct weir_context *context, struct weir_context *parent, int64_t deadline_ns);
 /* Nobody watches or sleeps any more. */
 void context_clean_up(struct weir_context *context);
@@ -38,7 +39,8 @@ void context_end(struct weir_context *context, enum weir_status status);
 /* Moves the deadline to the earlier one and wakes sleepers. Any thread. */
 void context_limit(struct weir_context *context, int64_t deadline_ns);
 
-/* Takes over what a client sent, when it is valid (W3C Trace Context, 3.2), with a new span id; else starts a trace. */
+/* Takes over what a client sent, when it is valid (W3C Trace Context, 3.2), with a new span id; else starts a
+ * trace. */
 void context_set_trace(struct weir_context *context, const char *traceparent);
 
 #endif

@@ -26,10 +26,8 @@
 #define LINGER_MS 2000     /* reads on after a refusal, so that it is not lost to a reset */
 #define LINGER_BYTES_MAX (16 << 20)
 #define LINGERERS_MAX 256 /* per loop */
-#define SWALLOW_MAX                                                                                          \
-    (64                                                                                                      \
-     << 10) /* a refused request's body up to this size is read, and the connection kept                  \
-                */
+/* A refused request's body up to this size is read, and the connection kept. */
+#define SWALLOW_MAX (64 << 10)
 #define HEADERS_MAX 100
 #define CUT_FLUSH_MS 100
 
