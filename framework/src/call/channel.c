@@ -130,9 +130,12 @@ void channel_calls_destroy(struct channel_calls *calls)
 static void *unpack_reply(struct started *started, struct weir_bytes wire, struct weir_error *err)
 {
     const struct weir_method *method = started->outgoing.method;
-    err->status = weir_wire_check(method->reply, wire, NULL, err);
-    return err->status == WEIR_OK ? call_unpack_checked(started->arena, method->reply_descriptor, wire)
-                                  : NULL;
+    if (weir_wire_check(method->reply, wire, NULL, err) != WEIR_OK)
+        return NULL;
+    void *reply = call_unpack_checked(started->arena, method->reply_descriptor, wire);
+    if (!reply)
+        weir_fail(err, WEIR_INTERNAL, "%s: the reply is not a valid message", method->full_name);
+    return reply;
 }
 
 static void tell(struct outgoing *outgoing, enum weir_status status, const char *text, struct weir_bytes wire)

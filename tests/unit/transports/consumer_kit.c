@@ -45,7 +45,8 @@ static bool wait_unblocked(struct kit *kit, struct weir_call *call)
 
 static enum weir_status decide(struct kit *kit, struct weir_call *call, const Echo__EchoRequest *request)
 {
-    if (wait_unblocked(kit, call)) {
+    bool waits = kit->block_index < 0 || kit->block_index == index_of(request);
+    if (waits && wait_unblocked(kit, call)) {
         kit->told_to_end++;
         return weir_call_fail(call, WEIR_CANCELLED, "told to end");
     }
@@ -118,7 +119,7 @@ struct kit *kit_new(struct kit_broker *broker, int partitions)
     struct kit *kit = NEW(struct kit);
     kit->broker = broker;
     kit->partitions = partitions;
-    kit->fail_index = -1;
+    kit->fail_index = kit->block_index = -1;
     pthread_mutex_init(&kit->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

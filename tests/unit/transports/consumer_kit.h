@@ -37,6 +37,7 @@ struct kit {
     int in_handler, in_handler_most;
     char message_id[128];       /* of the last one */
     bool blocked;               /* handlers wait until it is false, or their call is over */
+    int block_index;            /* only this message's; -1: all */
     int told_to_end;            /* blocked handlers whose call was over */
     int fail_index, fail_times; /* this message fails so many times */
     enum weir_status fail_status;

@@ -68,6 +68,7 @@ struct lane {
     struct partition *partition;
     struct item *first, **last;
     struct lane *ready_next;
+    bool stopped; /* a message was dropped at the stop: none of its keys goes on before it comes again */
 };
 
 struct consumer_topic {
@@ -91,6 +92,7 @@ struct partition {
     int64_t running;        /* items in a handler, or on their way to the dead letters */
     uint32_t generation;    /* one more when offsets went back: the broker has another log */
     struct offsets offsets;
+    int64_t furthest;                 /* begun: what stands before it is finished by a stop */
     int64_t committed;                /* as the broker confirmed, or where we began; -1: nothing yet */
     struct item *ahead, **ahead_last; /* fetched, but the window was full */
     struct lane lanes[CONSUMER_LANES];
@@ -117,7 +119,7 @@ struct weir_consumer {
     pthread_mutex_t lock;
     pthread_cond_t work; /* a lane is ready, a partition has events, or it stops */
     pthread_cond_t idle; /* a handler has ended */
-    bool stopping;       /* no handler begins any more */
+    bool stopping;       /* no handler begins any more, but for what closes gaps: worker.c */
     bool cutting;        /* handlers were told to end */
     struct partition *partitions;
     int64_t partition_count;
@@ -157,6 +159,8 @@ int64_t consumer_partitions(struct weir_consumer *consumer);
 /* ---- worker.c ---- */
 
 void *consumer_work(void *arg); /* the consumer */
+/* Holds: lock. Something may still begin though it stops. */
+bool consumer_has_gaps(const struct weir_consumer *consumer);
 /* Holds: lock. The lane's first item may run, unless another one does. */
 void lane_make_ready(struct lane *lane);
 /* Holds: lock. The lane's first item is over; frees it. */

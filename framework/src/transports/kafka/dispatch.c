@@ -109,6 +109,8 @@ static void leave_running(struct item *item)
     partition->running--;
     partition->consumer->running_count--;
     pthread_cond_broadcast(&partition->consumer->idle);
+    if (partition->consumer->stopping) /* the last one lets the workers go */
+        pthread_cond_broadcast(&partition->consumer->work);
 }
 
 /* Holds: lock. */
@@ -134,6 +136,7 @@ static void end_dropped(struct item *item)
     struct weir_consumer *consumer = item->partition->consumer;
     leave_running(item);
     consumer->counts.dropped++;
+    item->lane->stopped = item->lane->stopped || consumer->stopping;
     if (consumer->stopping && item->cancelled)
         consumer->ended.cancelled++;
     else if (consumer->stopping)

@@ -43,7 +43,7 @@ static struct partition *partition_new(struct weir_consumer *consumer, const str
     partition->topic = topic;
     partition->number = number;
     partition->references = 1;
-    partition->committed = -1;
+    partition->committed = partition->furthest = -1;
     partition->ahead_last = &partition->ahead;
     offsets_init(&partition->offsets, CONSUMER_WINDOW);
     for (int i = 0; i < CONSUMER_LANES; i++) {
@@ -120,7 +120,7 @@ void partition_begin_anew(struct partition *partition)
     offsets_clean_up(&partition->offsets);
     offsets_init(&partition->offsets, CONSUMER_WINDOW);
     partition->generation++;
-    partition->committed = -1;
+    partition->committed = partition->furthest = -1;
 }
 
 /* Holds: lock. False when the window is full. */

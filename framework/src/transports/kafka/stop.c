@@ -62,6 +62,7 @@ void consumer_cancel_all(struct weir_consumer *consumer)
 {
     pthread_mutex_lock(&consumer->lock);
     consumer->cutting = true;
+    pthread_cond_broadcast(&consumer->work);
     pthread_mutex_unlock(&consumer->lock);
     consumer_cancel_overdue(consumer);
 }
@@ -113,7 +114,8 @@ static void wake_drain(struct weir_context_watch *watch, enum weir_status status
 /* Holds: lock, lets go of it meanwhile. */
 static void wait_until_idle(struct weir_consumer *consumer, struct weir_context *context)
 {
-    while (consumer->running_count > 0 && weir_context_status(context) == WEIR_OK) {
+    while ((consumer->running_count > 0 || consumer_has_gaps(consumer)) &&
+           weir_context_status(context) == WEIR_OK) {
         int64_t until_ns = weir_context_deadline_ns(context);
         if (until_ns == WEIR_NEVER) {
             pthread_cond_wait(&consumer->idle, &consumer->lock);

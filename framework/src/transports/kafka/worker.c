@@ -13,16 +13,34 @@ void lane_make_ready(struct lane *lane)
     pthread_cond_signal(&consumer->work);
 }
 
-/* Holds: lock. */
+/* A message that stands before one of its partition that has begun. Keys run side by side, so a stop finds such gaps; left
+ * open, all that is done behind them would come again. */
+static bool closes_gap(const struct lane *lane)
+{
+    return !lane->stopped && lane->first->offset < lane->partition->furthest;
+}
+
+/* Holds: lock. The first that may begin; once the consumer stops, the first that closes a gap. */
 static struct lane *take_ready(struct weir_consumer *consumer)
 {
-    struct lane *lane = consumer->ready;
+    struct lane **link = &consumer->ready;
+    while (*link && consumer->stopping && (consumer->cutting || !closes_gap(*link)))
+        link = &(*link)->ready_next;
+    struct lane *lane = *link;
     if (!lane)
         return NULL;
-    consumer->ready = lane->ready_next;
-    if (!consumer->ready)
-        consumer->ready_last = &consumer->ready;
+    *link = lane->ready_next;
+    if (!*link)
+        consumer->ready_last = link;
     return lane;
+}
+
+bool consumer_has_gaps(const struct weir_consumer *consumer)
+{
+    for (const struct lane *lane = consumer->ready; lane; lane = lane->ready_next)
+        if (closes_gap(lane))
+            return true;
+    return false;
 }
 
 void lane_pop(struct lane *lane)
@@ -50,6 +68,10 @@ static void run_first(struct weir_consumer *consumer, struct lane *lane)
     lane->state = LANE_BUSY;
     lane->partition->running++;
     consumer->running_count++;
+    if (consumer->stopping)
+        consumer->ended.in_flight++;
+    else if (item->offset > lane->partition->furthest)
+        lane->partition->furthest = item->offset;
     item_list_add(&consumer->running, item);
     pthread_mutex_unlock(&consumer->lock);
     item_run(item);
@@ -61,13 +83,15 @@ void *consumer_work(void *arg)
     struct weir_consumer *consumer = arg;
     pthread_setname_np(pthread_self(), "consumer");
     pthread_mutex_lock(&consumer->lock);
-    while (!consumer->stopping) {
+    for (;;) {
         struct lane *lane = take_ready(consumer);
-        struct partition *partition = lane ? NULL : partition_hungry(consumer);
+        struct partition *partition = lane || consumer->stopping ? NULL : partition_hungry(consumer);
         if (lane)
             run_first(consumer, lane);
         else if (partition)
             partition_fetch(partition);
+        else if (consumer->stopping && (consumer->cutting || consumer->running_count == 0))
+            break;
         else
             pthread_cond_wait(&consumer->work, &consumer->lock);
     }
