@@ -51,6 +51,10 @@ int load_connect(const struct load *load)
 
 void load_tick(struct load *load, int64_t now_ns)
 {
+    if (now_ns > load->give_up_ns) {
+        fprintf(stderr, "bench-load: no answer\n");
+        exit(1);
+    }
     if (!load->measuring && now_ns - load->began_ns >= load->warm_up_ns) {
         load->measuring = true;
         load->server_began_ns = server_cpu_ns(load);
@@ -85,6 +89,7 @@ int main(int argc, char **argv)
         .measure_ns = (int64_t)(seconds * 1e9),
     };
     load.began_ns = load_now_ns();
+    load.give_up_ns = load.began_ns + INT64_C(30000000000);
     if (strcmp(argv[1], "grpc") == 0)
         load_grpc(&load);
     else

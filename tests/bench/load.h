@@ -1,5 +1,6 @@
 /* Asks one server on this machine as fast as it answers, always `in_flight` at a time, and says what that
- * cost the server. One thread, no library: what it costs itself should not decide the result. */
+ * cost the server. One thread, no library: what it costs itself should not decide the result. It never
+ * sleeps: waking it would be the server's cost, and one that a fast server never has. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -17,7 +18,7 @@ struct load {
     int64_t measure_ns;
 
     int64_t done, failed; /* while it is measured */
-    int64_t began_ns, ended_ns, server_began_ns, server_ended_ns;
+    int64_t began_ns, ended_ns, give_up_ns, server_began_ns, server_ended_ns;
     bool measuring, over;
 };
 
