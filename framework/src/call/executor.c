@@ -117,9 +117,10 @@ static bool add(struct executor *executor, struct executor_task *task, bool boun
         *executor->last = task;
         executor->last = &task->next;
         executor->queued++;
-        pthread_cond_signal(&executor->work);
     }
     pthread_mutex_unlock(&executor->lock);
+    if (taken) /* not under the lock, on which the one that wakes would have to wait */
+        pthread_cond_signal(&executor->work);
     return taken;
 }
 

@@ -1,4 +1,6 @@
+#include <pthread.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +40,69 @@ static void use_block(struct weir_arena *arena, struct block *block)
     arena->end = block->data + block->size;
 }
 
+/* ---- Arenas that a thread has destroyed, for its next ones: every call needs one, and its block is more
+ * than malloc's own cache takes. AddressSanitizer is to see each use of a destroyed one, so not there. ----
+ */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define UNUSED_MAX 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNUSED_MAX 0
+#endif
+#endif
+#ifndef UNUSED_MAX
+#define UNUSED_MAX 16
+#endif
+
+struct unused {
+    struct weir_arena *list[UNUSED_MAX + 1];
+    int count;
+};
+
+static pthread_once_t unused_once = PTHREAD_ONCE_INIT;
+static pthread_key_t unused_key;
+static _Thread_local struct unused *unused;
+
+static void arena_free(struct weir_arena *arena)
+{
+    free(arena->first);
+    free(arena);
+}
+
+/* Runs on: a thread that ends. */
+static void unused_clean_up(void *arg)
+{
+    struct unused *mine = arg;
+    unused = NULL;
+    while (mine->count > 0)
+        arena_free(mine->list[--mine->count]);
+    free(mine);
+}
+
+static void unused_make_key(void)
+{
+    if (pthread_key_create(&unused_key, unused_clean_up) != 0)
+        abort();
+}
+
+static bool unused_keep(struct weir_arena *arena)
+{
+    if (!unused) {
+        pthread_once(&unused_once, unused_make_key);
+        unused = NEW(struct unused);
+        pthread_setspecific(unused_key, unused);
+    }
+    if (unused->count >= UNUSED_MAX)
+        return false;
+    unused->list[unused->count++] = arena;
+    return true;
+}
+
 struct weir_arena *weir_arena_new(void)
 {
+    if (unused && unused->count > 0)
+        return unused->list[--unused->count];
     struct weir_arena *arena = NEW(struct weir_arena);
     arena->first = block_new(FIRST_BLOCK - sizeof(struct block));
     use_block(arena, arena->first);
@@ -62,8 +125,8 @@ void weir_arena_destroy(struct weir_arena *arena)
     if (!arena)
         return;
     weir_arena_reset(arena);
-    free(arena->first);
-    free(arena);
+    if (!unused_keep(arena))
+        arena_free(arena);
 }
 
 static void grow(struct weir_arena *arena, size_t size)

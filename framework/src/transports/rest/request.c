@@ -269,7 +269,7 @@ static bool is_metadata(struct weir_bytes name)
                                        "grpc-timeout",
                                        "proxy-connection"};
     for (size_t i = 0; i < sizeof not / sizeof not [0]; i++)
-        if (is_text(name, not [i]))
+        if (name.size > 0 && (name.data[0] | 0x20) == not [i][0] && is_text(name, not [i]))
             return false;
     return true;
 }
