@@ -2,6 +2,7 @@
 #include "call/channel.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include <weir/clock.h>
@@ -25,9 +26,7 @@ struct waiting {
     struct weir_call *call;
     ProtobufCMessage *reply;
     enum weir_status status;
-    bool done;
-    pthread_mutex_t lock; /* done */
-    pthread_cond_t changed;
+    sem_t done; /* not a condition: who wakes up needs no lock of the one who wakes it */
 };
 
 /* The caller's thread is blocked meanwhile, so the call's arena is ours. */
@@ -42,34 +41,28 @@ static void wake(struct outgoing *outgoing, enum weir_status status, const char 
     else
         weir_call_fail(waiting->call, status, "%s", text);
 
-    pthread_mutex_lock(&waiting->lock);
     waiting->status = status;
-    waiting->done = true;
-    pthread_cond_signal(&waiting->changed);
-    pthread_mutex_unlock(&waiting->lock);
+    sem_post(&waiting->done);
 }
 
 enum weir_status weir_channel_call(struct weir_call *call, struct weir_channel *channel,
                                    const struct weir_method *method, const ProtobufCMessage *request,
                                    ProtobufCMessage **ret_reply)
 {
-    struct waiting waiting = {
-        .call = call, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct waiting waiting = {.call = call};
     struct weir_buffer wire = {0};
+    sem_init(&waiting.done, 0, 0);
     call_pack(request, &wire);
     outgoing_init(&waiting.outgoing, call, channel, method);
     waiting.outgoing.request = weir_buffer_bytes(&wire);
     waiting.outgoing.done = wake;
 
     channel->ops->start(channel, &waiting.outgoing);
-    pthread_mutex_lock(&waiting.lock);
-    while (!waiting.done)
-        pthread_cond_wait(&waiting.changed, &waiting.lock);
-    pthread_mutex_unlock(&waiting.lock);
+    while (sem_wait(&waiting.done) != 0)
+        ; /* a signal */
 
     context_clean_up(&waiting.outgoing.context);
-    pthread_cond_destroy(&waiting.changed);
-    pthread_mutex_destroy(&waiting.lock);
+    sem_destroy(&waiting.done);
     weir_buffer_free(&wire);
     if (waiting.status == WEIR_OK)
         *ret_reply = waiting.reply;
