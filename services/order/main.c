@@ -26,6 +26,15 @@ static void configure(struct weir_app *app, struct order_service *order)
     weir_config_section(app, "order", keys, order);
 }
 
+/* Who changes an order wakes its lane. */
+static void need_lanes(const struct order_service *order, const void **needs)
+{
+    while (*needs)
+        needs++;
+    for (int i = 0; i < SETTLE_LANES; i++)
+        needs[i] = order->lanes[i].timer;
+}
+
 static struct weir_app *order_app(int argc, char **argv)
 {
     static struct order_service order;
@@ -41,13 +50,16 @@ static struct weir_app *order_app(int argc, char **argv)
     struct weir_outbox *outbox = weir_outbox_add(app, "outbox", order.db, events, NULL);
     settle_add(app, &order, (const void *[WEIR_NEEDS_MAX]){order.db, order.inventory, order.payment, outbox});
 
+    struct weir_timer_options cancels = {
+        .every_ms = 1000, .self = &order, .needs = {order.db, order.logistics, outbox}};
+    need_lanes(&order, cancels.needs);
     struct order_service_options options = {
         .handlers = &order_handlers,
         .self = &order,
-        .needs = {order.db, order.inventory, order.payment, order.logistics, outbox},
+        .needs = {order.db, order.inventory, order.payment, order.logistics, outbox,
+                  weir_timer_add(app, "cancels", finish_cancels, &cancels)},
     };
-    for (int i = 0; i < SETTLE_LANES; i++)
-        options.needs[5 + i] = order.lanes[i].timer;
+    need_lanes(&order, options.needs);
     struct weir_service *service = order_service_add(app, &options);
     weir_rest_server_add(app, "rest", service, NULL);
     weir_grpc_server_add(app, "grpc", service, NULL);

@@ -1,7 +1,7 @@
 /* Orders: placed, settled with inventory and payment, watched, cancelled.
  *
  *   place.c    PlaceOrder: reserve, authorise, confirm
- *   cancel.c   CancelOrder
+ *   cancel.c   CancelOrder: wanted, then, if the parcel can be kept, done
  *   query.c    GetOrder, ListOrders, CountOrders
  *   settle.c   what an order still owes to inventory and payment: durable, repeated until it is done
  *   watch.c    WatchOrder
@@ -35,6 +35,7 @@ enum owed {
     OWES_RELEASE = 4,
     OWES_RESTOCK = 8,
     OWES_GIVE_BACK = 16, /* the money: void, or refund what is captured */
+    OWES_CANCEL = 32,    /* somebody wants it cancelled, and logistics has not answered yet; cancel.c's */
 };
 
 /* Orders are settled in lanes, by their id: the steps of one order never overlap, those of several do. */
@@ -44,7 +45,9 @@ struct settle_lane {
     struct order_service *service;
     int number;
     struct weir_timer *timer;
-    bool failing; /* and that was said */
+    bool failing;             /* and that was said */
+    int64_t after_updated_ms; /* the next batch begins behind this order: */
+    char after_order_id[64];
 };
 
 struct order_service {
@@ -83,5 +86,7 @@ enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRe
 /* Adds the lanes' timers; `needs` is what they settle with. */
 void settle_add(struct weir_app *app, struct order_service *service, const void *const needs[WEIR_NEEDS_MAX]);
 int settle_lane_of(const char *order_id);
+/* A timer's step. */
+bool finish_cancels(struct weir_call *call);
 
 #endif

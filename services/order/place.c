@@ -151,21 +151,6 @@ static enum weir_status confirm(struct weir_call *call, const char *order_id, co
     return weir_sql_commit(tx);
 }
 
-/* A refusal ends the order; what it may hold at inventory and payment is given back by settle.c. */
-static enum weir_status reject(struct weir_call *call, const char *order_id, enum weir_status status)
-{
-    struct order_service *service = weir_call_self(call);
-    char *reason = weir_call_strdup(call, weir_call_error(call)->text);
-    struct weir_tx *tx = weir_sql_begin(call, service->db);
-    if (order_move(tx, order_id, PENDING, REJECTED, OWES_RELEASE | OWES_GIVE_BACK, reason))
-        order_changed(service, tx, order_id);
-    enum weir_status stored = weir_sql_commit(tx);
-    if (stored != WEIR_OK)
-        return stored;
-    return weir_call_fail(call, status == WEIR_NOT_FOUND ? WEIR_FAILED_PRECONDITION : status,
-                          "order %s rejected: %s", order_id, reason);
-}
-
 /* The answer for an order that is settled. */
 static enum weir_status answer(struct weir_call *call, const Order__Order *order)
 {
@@ -173,6 +158,26 @@ static enum weir_status answer(struct weir_call *call, const Order__Order *order
         return weir_call_fail(call, WEIR_FAILED_PRECONDITION, "order %s rejected: %s", order->order_id,
                               order->reason);
     return WEIR_OK;
+}
+
+/* A refusal ends the order; what it may hold at inventory and payment is given back by settle.c. Unless
+ * somebody else drove it further: then the refusal came late. */
+static enum weir_status reject(struct weir_call *call, const char *order_id, enum weir_status status,
+                               Order__Order *order)
+{
+    struct order_service *service = weir_call_self(call);
+    char *reason = weir_call_strdup(call, weir_call_error(call)->text);
+    struct weir_tx *tx = weir_sql_begin(call, service->db);
+    bool ours = order_move(tx, order_id, PENDING, REJECTED, OWES_RELEASE | OWES_GIVE_BACK, reason);
+    if (ours)
+        order_changed(service, tx, order_id);
+    else
+        order_load(tx, order_id, order, NULL);
+    enum weir_status stored = weir_sql_commit(tx);
+    if (stored != WEIR_OK || !ours)
+        return stored != WEIR_OK ? stored : answer(call, order);
+    return weir_call_fail(call, status == WEIR_NOT_FOUND ? WEIR_FAILED_PRECONDITION : status,
+                          "order %s rejected: %s", order_id, reason);
 }
 
 enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequest *request,
@@ -193,7 +198,7 @@ enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequ
     if (status == WEIR_OK)
         status = authorize_payment(call, order_id, request, reservation->total);
     if (status != WEIR_OK && is_known(status))
-        return reject(call, order_id, status);
+        return reject(call, order_id, status, reply);
     if (status != WEIR_OK)
         return status; /* not known: the client may send the order again; settle.c rejects it in the end */
 

@@ -204,20 +204,34 @@ static enum weir_status settle(struct weir_call *call, struct owing *owing)
     return order->state == CONFIRMED ? complete(call, order) : settled(call, order);
 }
 
+/* With the order that waits longest. */
+static void begin_anew(struct settle_lane *lane)
+{
+    lane->after_updated_ms = 0;
+    lane->after_order_id[0] = 0;
+}
+
 static int load_owing(struct weir_call *call, struct owing *batch)
 {
-    const struct settle_lane *lane = weir_call_self(call);
+    struct settle_lane *lane = weir_call_self(call);
     struct order_service *service = lane->service;
     char *ids[BATCH];
     int owes[BATCH], count = 0;
-    struct weir_rows *rows = weir_sql_read(
-        call, service->db,
-        "SELECT order_id, owes FROM orders"
-        " WHERE owes <> 0 AND unicode(substr(order_id, -1)) % ? = ? ORDER BY updated_ms LIMIT 64",
-        SETTLE_LANES, lane->number);
+    struct weir_rows *rows =
+        weir_sql_read(call, service->db,
+                      "SELECT order_id, owes, updated_ms FROM orders"
+                      " WHERE owes <> 0 AND owes <> ? AND unicode(substr(order_id, -1)) % ? = ?"
+                      " AND (updated_ms, order_id) > (?, ?) ORDER BY updated_ms, order_id LIMIT 64",
+                      (int)OWES_CANCEL, SETTLE_LANES, lane->number, lane->after_updated_ms,
+                      weir_call_strdup(call, lane->after_order_id));
+    begin_anew(lane);
     while (count < BATCH && weir_rows_next(rows)) {
         ids[count] = weir_rows_text(rows, 0);
         owes[count++] = (int)weir_rows_int(rows, 1);
+        if (count == BATCH) { /* there may be more behind it */
+            lane->after_updated_ms = weir_rows_int(rows, 2);
+            snprintf(lane->after_order_id, sizeof lane->after_order_id, "%s", ids[count - 1]);
+        }
     }
     if (weir_rows_end(rows) != WEIR_OK)
         return 0;
@@ -244,7 +258,7 @@ static void note_failure(struct weir_call *call, bool failing)
 
 static bool settle_orders(struct weir_call *call)
 {
-    const struct settle_lane *lane = weir_call_self(call);
+    struct settle_lane *lane = weir_call_self(call);
     if (lane->number == 0)
         reject_stale(call);
     struct owing *batch = weir_call_alloc(call, BATCH * sizeof *batch);
@@ -258,12 +272,14 @@ static bool settle_orders(struct weir_call *call)
             return false;
         failing = true;
         note_failure(call, true);
-        if (weir_status_is_transient(status)) /* inventory or payment is away: so it is for the others */
+        if (weir_status_is_transient(status)) { /* inventory or payment is away: so it is for the others */
+            begin_anew(lane);
             return false;
+        }
     }
-    if (!failing)
+    if (!failing && count < BATCH)
         note_failure(call, false);
-    return count == BATCH && !failing;
+    return count == BATCH;
 }
 
 void settle_add(struct weir_app *app, struct order_service *service, const void *const needs[WEIR_NEEDS_MAX])

@@ -39,14 +39,15 @@ static void fill(struct weir_call *call, const struct weir_rows *rows, Order__Or
     order->order_id = weir_rows_text(rows, 0);
     order->customer_id = weir_rows_text(rows, 1);
     order->state = (Order__OrderState)weir_rows_int(rows, 2);
-    order->reason = weir_rows_text(rows, 3);
+    bool has_reason = order->state == REJECTED || order->state == CANCELLED;
+    order->reason = has_reason ? weir_rows_text(rows, 3) : weir_call_strdup(call, "");
     order->total = money_of(call, weir_rows_int(rows, 4), weir_rows_text(rows, 5));
     order->created_at = timestamp_of(call, weir_rows_int(rows, 6));
     order->updated_at = timestamp_of(call, weir_rows_int(rows, 7));
     order->lines_deducted = (int32_t)weir_rows_int(rows, 8);
 }
 
-static void fill_items(struct weir_call *call, struct weir_rows *rows, Order__Order *order)
+static enum weir_status fill_items(struct weir_call *call, struct weir_rows *rows, Order__Order *order)
 {
     order->items = LIST_OF(call, ORDER_ITEMS_MAX, Order__OrderItem);
     order->n_items = 0;
@@ -57,7 +58,7 @@ static void fill_items(struct weir_call *call, struct weir_rows *rows, Order__Or
         item->quantity = (int32_t)weir_rows_int(rows, 1);
         order->items[order->n_items++] = item;
     }
-    weir_rows_end(rows);
+    return weir_rows_end(rows);
 }
 
 bool order_load(struct weir_tx *tx, const char *order_id, Order__Order *order, int *ret_owes)
@@ -94,21 +95,22 @@ enum weir_status order_get(struct weir_call *call, struct weir_sql *db, const ch
         return status;
     if (!found)
         return weir_call_fail(call, WEIR_NOT_FOUND, "no order \"%s\"", order_id);
-    fill_items(call,
-               weir_sql_read(call, db,
-                             "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY line",
-                             order_id),
-               order);
-    return WEIR_OK;
+    return fill_items(call,
+                      weir_sql_read(call, db,
+                                    "SELECT sku, quantity FROM order_items WHERE order_id = ? ORDER BY line",
+                                    order_id),
+                      order);
 }
 
 bool order_move(struct weir_tx *tx, const char *order_id, Order__OrderState from, Order__OrderState to,
                 int owes, const char *reason)
 {
+    int kept = to == COMPLETED ? OWES_CANCEL : 0; /* with its reason */
     return weir_sql_exec(tx,
-                         "UPDATE orders SET state = ?, owes = ?, reason = ?, updated_ms = ?"
-                         " WHERE order_id = ? AND state = ?",
-                         (int)to, owes, reason, unix_ms(), order_id, (int)from) == 1;
+                         "UPDATE orders SET state = ?1, owes = ?2 | (owes & ?3),"
+                         " reason = CASE WHEN owes & ?3 THEN reason ELSE ?4 END, updated_ms = ?5"
+                         " WHERE order_id = ?6 AND state = ?7",
+                         (int)to, owes, kept, reason, unix_ms(), order_id, (int)from) == 1;
 }
 
 struct change {
