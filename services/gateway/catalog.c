@@ -8,7 +8,8 @@ static void tell_activity(struct weir_call *call, const char *sku)
     struct gateway *gateway = weir_call_self(call);
     const char *customer = weir_call_metadata(call, "x-customer-id");
     User__Activity event = USER__ACTIVITY__INIT;
-    event.customer_id = weir_call_strdup(call, customer ? customer : "anonymous");
+    bool is_name = customer && check_name(call, "x-customer-id", customer, 64) == WEIR_OK;
+    event.customer_id = weir_call_strdup(call, is_name ? customer : "anonymous");
     event.sku = weir_call_strdup(call, sku);
     event.seen_at = timestamp_of(call, unix_ms());
     if (user_activity_post(call, gateway->events, &event) != WEIR_OK)

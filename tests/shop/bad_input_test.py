@@ -120,6 +120,19 @@ def grpc_refuses(shop):
         shop.expect("  exit status is not 0", result.returncode != 0, True)
 
 
+def a_header_that_is_no_name_spoils_no_event(shop):
+    shop.start_all()
+    host, port = shop.address("gateway", "rest").split(":")
+    for name in (b"\xff\xfe", b"z" * 1000, b"ada"):
+        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        connection.request("GET", "/v1/products/tea-assam", headers={"x-customer-id": name})
+        shop.expect(f"status with x-customer-id {name[:8]}", connection.getresponse().status, 200)
+        connection.close()
+    shop.wait_value("recommendation", "SELECT value FROM counts WHERE name = 'views'", 3)
+    shop.stop_all()
+    shop.check_exits()
+
+
 def everything_bad_is_refused_and_nothing_is_stored(shop):
     shop.start_all()
     rest_refuses(shop)
@@ -146,4 +159,5 @@ def a_bad_configuration_is_an_error_that_names_its_place(shop):
                 shop.expect("  said", wanted.format(file=file.name) in [line.strip() for line in lines], True)
 
 
-run(everything_bad_is_refused_and_nothing_is_stored, a_bad_configuration_is_an_error_that_names_its_place)
+run(everything_bad_is_refused_and_nothing_is_stored, a_header_that_is_no_name_spoils_no_event,
+    a_bad_configuration_is_an_error_that_names_its_place)

@@ -20,7 +20,9 @@ struct carried {
 static void caller_is_over(struct weir_context_watch *watch, enum weir_status status)
 {
     struct carried *carried = (struct carried *)((char *)watch - offsetof(struct carried, watch));
-    call_cancel(carried->call, status);
+    struct weir_call *call = weir_call_acquire(carried->call); /* who is told may finish it at once */
+    call_cancel(call, status);
+    weir_call_release(call);
 }
 
 static void finish(struct weir_call *call)

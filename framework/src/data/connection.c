@@ -29,6 +29,13 @@ static enum weir_status status_of(const struct connection *connection, int code)
     case SQLITE_CONSTRAINT_PRIMARYKEY:
     case SQLITE_CONSTRAINT_ROWID:
         return WEIR_ALREADY_EXISTS;
+    case SQLITE_READONLY_DBMOVED: /* or deleted: not what the caller asked for is wrong */
+    case SQLITE_READONLY_ROLLBACK:
+    case SQLITE_READONLY_RECOVERY:
+    case SQLITE_READONLY_CANTLOCK:
+    case SQLITE_READONLY_CANTINIT:
+    case SQLITE_READONLY_DIRECTORY:
+        return WEIR_UNAVAILABLE;
     default:
         break;
     }
@@ -158,6 +165,9 @@ enum weir_status connection_open(struct connection *connection, const struct con
     if (code != SQLITE_OK)
         status = weir_fail(err, WEIR_UNAVAILABLE, "%s: cannot open %s: %s", options->name, options->path,
                            connection->handle ? sqlite3_errmsg(connection->handle) : "out of memory");
+    else if (!options->read_only && sqlite3_db_readonly(connection->handle, "main") == 1)
+        status =
+            weir_fail(err, WEIR_UNAVAILABLE, "%s: %s may not be written to", options->name, options->path);
     else
         status = set_up(connection, options, err);
     connection->context = NULL;
@@ -186,6 +196,17 @@ void connection_work_for(struct connection *connection, struct weir_context *con
 bool connection_is_idle(const struct connection *connection)
 {
     return sqlite3_get_autocommit(connection->handle);
+}
+
+/* Writes into a file that has no name any more succeed, and are gone with the process. */
+enum weir_status connection_check_file(struct connection *connection, struct weir_error *err)
+{
+    int moved = 0;
+    int code = sqlite3_file_control(connection->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (code != SQLITE_OK || !moved)
+        return WEIR_OK;
+    return weir_fail(err, WEIR_UNAVAILABLE, "%s: the file %s was deleted or replaced", connection->name,
+                     sqlite3_db_filename(connection->handle, "main"));
 }
 
 /* ---- Statements ---- */

@@ -82,5 +82,7 @@ enum weir_status connection_control(struct connection *connection, const char *s
 
 /* No transaction is open: none was begun, or SQLite has rolled it back by itself. */
 bool connection_is_idle(const struct connection *connection);
+/* UNAVAILABLE when its file was deleted or replaced. */
+enum weir_status connection_check_file(struct connection *connection, struct weir_error *err);
 
 #endif

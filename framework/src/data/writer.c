@@ -167,7 +167,8 @@ static void end_transaction(struct writer *writer, struct group *group)
     struct weir_error *err = &group->error;
     writer->connection.context = NULL;
     if (err->status == WEIR_OK && group->kept > 0) {
-        if (connection_control(&writer->connection, "COMMIT", err) == WEIR_OK) {
+        if (connection_check_file(&writer->connection, err) == WEIR_OK &&
+            connection_control(&writer->connection, "COMMIT", err) == WEIR_OK) {
             atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
             atomic_fetch_add_explicit(&writer->units, group->kept, memory_order_relaxed);
         } else {

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct fixture {
     struct kit kit;
@@ -364,6 +366,39 @@ static void a_stop_refuses_the_new_and_waits_for_the_open(void **state)
     assert_int_equal(weir_sql_commit(open), WEIR_OK);
 }
 
+static void nothing_is_acknowledged_that_went_into_a_deleted_file(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(kit_run(&f->kit, "INSERT INTO items (n) VALUES (1)"), WEIR_OK);
+    const char *path = f->kit.url + strlen("sqlite:");
+    assert_int_equal(unlink(path), 0);
+
+    struct weir_tx *tx = weir_sql_begin(f->call, f->kit.db);
+    weir_sql_exec(tx, "INSERT INTO items (n) VALUES (2)");
+    assert_int_equal(weir_sql_commit(tx), WEIR_UNAVAILABLE);
+    char expected[200];
+    snprintf(expected, sizeof expected, "commit failed: db: the file %s was deleted or replaced", path);
+    assert_string_equal(error_of(f), expected);
+}
+
+static void a_file_that_may_not_be_written_is_no_database_to_start_with(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = f->kit.url + strlen("sqlite:");
+    kit_stop(&f->kit);
+    assert_int_equal(chmod(f->kit.folder, 0777), 0);
+    assert_int_equal(chmod(path, 0444), 0);
+    bool is_root = geteuid() == 0; /* who may write everywhere */
+    assert_int_equal(is_root ? seteuid(65534) : 0, 0);
+    enum weir_status status = kit_start(&f->kit);
+    assert_int_equal(is_root ? seteuid(0) : 0, 0);
+
+    assert_int_equal(status, WEIR_UNAVAILABLE);
+    char expected[200];
+    snprintf(expected, sizeof expected, "db: %s may not be written to", path);
+    assert_string_equal(f->kit.error.text, expected);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -384,6 +419,8 @@ int main(void)
         TEST(a_second_transaction_of_one_call_is_refused_instead_of_waiting_for_the_first),
         TEST(a_full_pool_of_readers_is_waited_for_until_the_deadline),
         TEST(a_read_cannot_write),
+        TEST(nothing_is_acknowledged_that_went_into_a_deleted_file),
+        TEST(a_file_that_may_not_be_written_is_no_database_to_start_with),
         TEST(more_statements_than_the_cache_holds_still_run),
         TEST(only_a_commit_tells_those_who_wait_for_one),
         TEST(a_stop_refuses_the_new_and_waits_for_the_open),
