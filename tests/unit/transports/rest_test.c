@@ -192,6 +192,8 @@ static const struct {
      PROBLEM("Unauthorized", 401, "no", "UNAUTHENTICATED")},
     {"POST", "/v1/fail", JSON, "{\"status\":8,\"text\":\"no\"}", 429,
      PROBLEM("Too Many Requests", 429, "no", "RESOURCE_EXHAUSTED")},
+    {"POST", "/v1/fail", JSON, "{\"status\":1,\"text\":\"no\"}", 503, /* this client has not left */
+     PROBLEM("Service Unavailable", 503, "no", "CANCELLED")},
     {"POST", "/v1/fail", JSON, "{\"status\":14,\"text\":\"no\"}", 503,
      PROBLEM("Service Unavailable", 503, "no", "UNAVAILABLE")},
     {"GET", "/v1/missing", "", NULL, 501,

@@ -4,6 +4,7 @@
  * then. */
 #include <weir/grpc.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct weir_grpc_server {
     struct gate *gate;
     struct health *health;
     struct rpc_server *engine;
+    atomic_bool cutting; /* the drain's time is over */
 };
 
 static struct weir_grpc_server *server_of(const struct rpc *rpc)
@@ -53,12 +55,20 @@ static const struct served *served_of(const struct rpc *rpc)
 
 /* ---- From the call to the wire ---- */
 
+/* A call that the stop cut short was cancelled by us, not by its client: for that one it is UNAVAILABLE. */
+static enum weir_status status_of(const struct weir_call *call)
+{
+    const struct weir_grpc_server *server = server_of(call->transport);
+    bool is_cut = call->status == WEIR_CANCELLED && atomic_load(&server->cutting);
+    return is_cut ? WEIR_UNAVAILABLE : call->status;
+}
+
 static void finish(struct weir_call *call)
 {
     uint8_t kind = call->method->kind;
     struct weir_bytes reply = weir_buffer_bytes(&call->reply);
     bool replies = kind == WEIR_UNARY || kind == WEIR_CLIENT_STREAM;
-    rpc_finish(call->transport, call->status, call_error_text(call), replies ? &reply : NULL);
+    rpc_finish(call->transport, status_of(call), call_error_text(call), replies ? &reply : NULL);
 }
 
 static enum weir_status send_message(struct weir_call *call, struct weir_bytes message)
@@ -210,6 +220,7 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     (void)context;
     struct weir_grpc_server *server = self;
     take_down(server); /* of an earlier start: this may be a restart */
+    atomic_store(&server->cutting, false);
     make_methods(server);
     server->gate = gate_new(server->options.in_flight_max);
     server->health = health_new(server->component.app, server->names, server->service_count);
@@ -249,6 +260,7 @@ static void cut(struct weir_grpc_server *server)
 {
     struct weir_context moment;
     context_init(&moment, NULL, weir_deadline_in_ms(CUT_MIN_MS / 2));
+    atomic_store(&server->cutting, true);
     gate_cut(server->gate);
     rpc_server_cancel(server->engine);
     gate_wait_empty(server->gate, &moment);

@@ -334,13 +334,15 @@ static void on_end(struct exchange *exchange)
 /* ---- The call is over ---- */
 
 /* What was refused before it ran may be sent again at once, elsewhere: 503. A limit that the handler speaks
- * of is 429. A call that the stop cut short was cancelled by us, not by its client. */
+ * of is 429. A call that the stop cut short, or that a server behind us did, was not cancelled by its client:
+ * 503. */
 static int http_status_of(const struct request *request, const struct weir_call *call)
 {
     bool ran = call->request_message || call->service->proxy_to;
     if (call->status == WEIR_RESOURCE_EXHAUSTED && (!ran || !call->entered))
         return 503;
-    if (call->status == WEIR_CANCELLED && atomic_load(&request->server->cutting))
+    if (call->status == WEIR_CANCELLED &&
+        (atomic_load(&request->server->cutting) || weir_context_status(&call->context) != WEIR_CANCELLED))
         return 503;
     return weir_status_to_http(call->status);
 }
