@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include "load/load.h"
 
 /* False when somebody does not answer. */
@@ -26,18 +24,17 @@ static bool count_delivered(struct weir_call *call, struct delivered *ret_delive
 
 static void print_line(const struct load *load, const struct delivered *now, bool known)
 {
-    const char *end = isatty(STDOUT_FILENO) ? "\r" : "\n";
     printf("placed %lld  accepted %lld  refused %lld  repeated %lld  in flight %lld",
            (long long)atomic_load(&load->placed), (long long)atomic_load(&load->accepted),
            (long long)atomic_load(&load->refused), (long long)atomic_load(&load->repeated),
            (long long)atomic_load(&load->in_flight));
     if (known)
-        printf("  delivered: logistics %lld, points %lld, recommendation %lld   %s",
+        printf("  delivered: logistics %lld, points %lld, recommendation %lld\n",
                (long long)(now->shipments - load->before.shipments),
                (long long)(now->points - load->before.points),
-               (long long)(now->recommendations - load->before.recommendations), end);
+               (long long)(now->recommendations - load->before.recommendations));
     else
-        printf("  delivered: not known just now   %s", end);
+        printf("  delivered: not known just now\n");
     fflush(stdout);
 }
 
@@ -51,7 +48,7 @@ static void print_latency(const char *since, const struct latency *latency)
 static void print_summary(const struct load *load)
 {
     double seconds = (double)(atomic_load(&load->ended_ns) - load->began_ns) / (double)WEIR_NS_PER_S;
-    printf("%ssettled %lld orders in %.3f s\n", isatty(STDOUT_FILENO) ? "\n" : "",
+    printf("settled %lld orders in %.3f s\n",
            (long long)(atomic_load(&load->accepted) + atomic_load(&load->refused)), seconds);
     if (!load->closed) /* what an order waited because the ones before it were late counts */
         print_latency("due", &load->since_due);
