@@ -42,14 +42,17 @@ struct load {
     struct latency since_due;     /* by the rate, until an order is settled */
     struct latency since_sent;    /* the first time */
     FILE *record_file;
-    struct delivered before;
+    struct delivered before; /* the first order */
 
     atomic_int_fast64_t placed, accepted, refused, repeated, in_flight;
     pthread_mutex_t lock; /* again, record_file */
     struct order *again;  /* whose outcome is not known, to be sent again */
 };
 
-/* Timers: place.c places what is due; report.c prints the live line, and ends the app when all is done. */
+/* False when somebody does not answer. */
+bool count_delivered(struct weir_call *call, struct delivered *ret_delivered);
+
+/* Timers: place.c places what is due; report.c prints a line a second, and ends the app when all is done. */
 bool place_due(struct weir_call *call);
 bool report(struct weir_call *call);
 

@@ -19,8 +19,9 @@ static bool learn_skus(struct weir_call *call)
     Inventory__ListProductsRequest request = INVENTORY__LIST_PRODUCTS_REQUEST__INIT;
     request.page_size = SKUS_MAX;
     Inventory__ListProductsResponse *products;
-    if (catalog_list_products(call, load->gateway, &request, &products) != WEIR_OK) {
-        weir_log_warn("the gateway does not answer yet", weir_field_error(weir_call_error(call)));
+    if (catalog_list_products(call, load->gateway, &request, &products) != WEIR_OK ||
+        !count_delivered(call, &load->before)) {
+        weir_log_warn("the shop does not answer yet", weir_field_error(weir_call_error(call)));
         return false;
     }
     for (size_t i = 0; i < products->n_products && load->sku_count < SKUS_MAX; i++)

@@ -1,7 +1,6 @@
 #include "load/load.h"
 
-/* False when somebody does not answer. */
-static bool count_delivered(struct weir_call *call, struct delivered *ret_delivered)
+bool count_delivered(struct weir_call *call, struct delivered *ret_delivered)
 {
     struct load *load = weir_call_self(call);
     Logistics__CountShipmentsRequest about_shipments = LOGISTICS__COUNT_SHIPMENTS_REQUEST__INIT;
@@ -61,11 +60,8 @@ bool report(struct weir_call *call)
     struct load *load = weir_call_self(call);
     struct delivered now;
     bool known = count_delivered(call, &now);
-    if (load->sku_count == 0) { /* nothing is placed yet */
-        if (known)
-            load->before = now;
+    if (load->sku_count == 0) /* nothing is placed yet */
         return false;
-    }
     print_line(load, &now, known);
 
     int64_t accepted = atomic_load(&load->accepted);
