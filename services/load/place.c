@@ -19,11 +19,13 @@ static bool learn_skus(struct weir_call *call)
     Inventory__ListProductsRequest request = INVENTORY__LIST_PRODUCTS_REQUEST__INIT;
     request.page_size = SKUS_MAX;
     Inventory__ListProductsResponse *products;
-    if (catalog_list_products(call, load->gateway, &request, &products) != WEIR_OK ||
-        !count_delivered(call, &load->before)) {
-        weir_log_warn("the shop does not answer yet", weir_field_error(weir_call_error(call)));
+    if (catalog_list_products(call, load->gateway, &request, &products) != WEIR_OK) {
+        weir_log_warn("the gateway does not answer yet", weir_field_error(weir_call_error(call)));
         return false;
     }
+    if (!count_delivered(call, &load->before))
+        weir_log_warn("not every consumer answers; what was delivered counts from 0",
+                      weir_field_error(weir_call_error(call)));
     for (size_t i = 0; i < products->n_products && load->sku_count < SKUS_MAX; i++)
         load->skus[load->sku_count++] = strdup(products->products[i]->sku);
     load->began_ns = weir_now_ns();
