@@ -164,7 +164,14 @@ static enum weir_status listen_tcp(struct http_engine *engine, struct weir_error
 
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *info = NULL;
+    /* Of a name such as localhost the IPv4 address, where there is one: with most systems its first is ::1,
+     * which who asks for 127.0.0.1 does not reach. */
+    hints.ai_family = bracketed ? AF_INET6 : AF_INET;
     int error = getaddrinfo(name, colon + 1, &hints, &info);
+    if (error && !bracketed) {
+        hints.ai_family = AF_INET6;
+        error = getaddrinfo(name, colon + 1, &hints, &info);
+    }
     enum weir_status status;
     if (error)
         status = weir_fail(err, WEIR_UNAVAILABLE, "cannot listen on %s: %s", engine->listen_text,

@@ -56,6 +56,10 @@ rd_kafka_conf_t *client_conf_new(const char *client_id, const char *brokers, voi
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_opaque(conf, opaque);
     rd_kafka_conf_set_log_cb(conf, log_line);
+    /* Of 2.5 and later: to end the pushing of metrics (KIP-714) costs each stop up to a second
+     * (librdkafka's pull request 4382), also where no broker asked for them. */
+    if (rd_kafka_version() >= 0x02050000)
+        rd_kafka_conf_set(conf, "enable.metrics.push", "false", NULL, 0);
     if (client_conf_set(conf, settings, err) == WEIR_OK)
         return conf;
     rd_kafka_conf_destroy(conf);
