@@ -259,8 +259,11 @@ static void finish(struct weir_call *call)
     struct weir_consumer *consumer = item->partition->consumer;
     enum weir_status status = call->status;
     char text[sizeof call->error.text];
-    snprintf(text, sizeof text, "%s",
-             call->error.status == status && call->error.text[0] ? call->error.text : call_error_text(call));
+    text[0] = 0;
+    if (status != WEIR_OK)
+        snprintf(text, sizeof text, "%s",
+                 call->error.status == status && call->error.text[0] ? call->error.text
+                                                                      : call_error_text(call));
 
     pthread_mutex_lock(&consumer->lock);
     item->call = NULL;
