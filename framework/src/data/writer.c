@@ -1,12 +1,14 @@
 #include "data/writer.h"
 
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
 
 #include "core/memory.h"
-#include "data/wake.h"
 
 /* A group commits at the latest when the turn changes hands after this: the first of it should not wait for
  * ever. */
@@ -14,18 +16,20 @@
 /* An interrupted write takes its whole group with it, so one that shares its group is given a little more. */
 #define GROUP_GRACE_NS (50 * WEIR_NS_PER_MS)
 
+/* Those who wait do so by semaphores: who wakes has no lock to wait for, as behind a condition. */
 struct group {
     int64_t kept;
-    int references; /* the writer's, and of those who wait */
+    int64_t waiting;       /* who left a unit in it */
+    atomic_int references; /* the writer's, and theirs */
     int64_t begun_ns;
-    bool done;
-    pthread_cond_t is_done;
-    struct weir_error error; /* status OK: durable */
+    sem_t done;
+    struct weir_error error; /* status OK: durable. To be read when done */
 };
 
 struct turn_waiter {
-    pthread_cond_t condition;
-    bool granted;
+    struct weir_context_watch watch; /* first */
+    sem_t changed;                   /* granted, or the context is over */
+    atomic_bool granted;
     bool idle; /* wants no group */
     struct turn_waiter *next;
 };
@@ -58,8 +62,8 @@ static void grant_next(struct writer *writer)
     if (!writer->first)
         writer->last = &writer->first;
     writer->waiting--;
-    next->granted = true;
-    pthread_cond_signal(&next->condition);
+    atomic_store(&next->granted, true);
+    sem_post(&next->changed);
 }
 
 /* Holds: lock. */
@@ -74,36 +78,53 @@ static void forget(struct writer *writer, struct turn_waiter *waiter)
         writer->last = link;
 }
 
+static void context_is_over(struct weir_context_watch *watch, enum weir_status status)
+{
+    (void)status;
+    sem_post(&((struct turn_waiter *)watch)->changed);
+}
+
+/* Holds: nothing. */
+static enum weir_status wait_until_granted(struct turn_waiter *waiter, struct weir_context *context,
+                                           int64_t give_up_ns)
+{
+    int64_t deadline_ns = weir_context_deadline_ns(context);
+    int64_t until_ns = deadline_ns < give_up_ns ? deadline_ns : give_up_ns;
+    struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
+    enum weir_status over = WEIR_OK;
+    while (!atomic_load(&waiter->granted) && (over = weir_context_status(context)) == WEIR_OK &&
+           weir_now_ns() < give_up_ns)
+        sem_clockwait(&waiter->changed, CLOCK_MONOTONIC, &until);
+    return over;
+}
+
 static enum weir_status wait_for_turn(struct writer *writer, struct weir_context *context, bool idle,
                                       int64_t give_up_ns, struct weir_error *err)
 {
-    struct turn_waiter waiter = {.idle = idle};
-    struct wake wake;
-    wake_condition_init(&waiter.condition);
-    wake_begin(&wake, context, &writer->lock, &waiter.condition);
+    struct turn_waiter waiter = {.watch.over = context_is_over, .idle = idle};
+    sem_init(&waiter.changed, 0, 0);
+    weir_context_watch(context, &waiter.watch);
 
     pthread_mutex_lock(&writer->lock);
     if (!writer->taken) {
         writer->taken = true;
-        waiter.granted = true;
+        atomic_store(&waiter.granted, true);
     } else {
         *writer->last = &waiter;
         writer->last = &waiter.next;
         writer->waiting++;
     }
-    enum weir_status over = WEIR_OK;
-    while (!waiter.granted && (over = weir_context_status(context)) == WEIR_OK &&
-           weir_now_ns() < give_up_ns) {
-        int64_t deadline = weir_context_deadline_ns(context);
-        wake_wait(&waiter.condition, &writer->lock, deadline < give_up_ns ? deadline : give_up_ns);
-    }
-    if (!waiter.granted)
+    pthread_mutex_unlock(&writer->lock);
+    enum weir_status over = wait_until_granted(&waiter, context, give_up_ns);
+    pthread_mutex_lock(&writer->lock); /* who granted it is through with the waiter now */
+    bool granted = atomic_load(&waiter.granted);
+    if (!granted)
         forget(writer, &waiter);
     pthread_mutex_unlock(&writer->lock);
 
-    wake_end(&wake);
-    pthread_cond_destroy(&waiter.condition);
-    if (waiter.granted)
+    weir_context_unwatch(&waiter.watch);
+    sem_destroy(&waiter.changed);
+    if (granted)
         return WEIR_OK;
     const char *name = writer->connection.name;
     if (over != WEIR_OK)
@@ -132,12 +153,11 @@ static enum weir_status take_turn(struct writer *writer, struct weir_context *co
 
 /* ---- Groups ---- */
 
-/* Holds: lock. */
 static void group_release(struct group *group)
 {
-    if (--group->references > 0)
+    if (atomic_fetch_sub(&group->references, 1) != 1)
         return;
-    pthread_cond_destroy(&group->is_done);
+    sem_destroy(&group->done);
     free(group);
 }
 
@@ -146,9 +166,9 @@ static enum weir_status begin_group(struct writer *writer, struct weir_error *er
     if (connection_control(&writer->connection, "BEGIN IMMEDIATE", err) != WEIR_OK)
         return err->status;
     struct group *group = NEW(struct group);
-    group->references = 1;
+    atomic_init(&group->references, 1);
     group->begun_ns = weir_now_ns();
-    pthread_cond_init(&group->is_done, NULL);
+    sem_init(&group->done, 0, 0);
     writer->group = group;
     return WEIR_OK;
 }
@@ -178,38 +198,61 @@ static void end_transaction(struct writer *writer, struct group *group)
     roll_back_all(writer);
 }
 
-/* Gives the turn to the next one, who goes on with the group, or ends the group first. Returns when the group
- * is durable or has failed, if this unit has part in it. Holds nothing. */
+static enum weir_status outcome_of(const struct group *group, struct weir_error *err)
+{
+    if (group->error.status != WEIR_OK)
+        *err = group->error;
+    return group->error.status;
+}
+
+/* The next one goes on with the group. Holds: lock, and gives it up. Returns when the group is durable or has failed, if
+ * this unit has part in it. */
+static enum weir_status hand_on(struct writer *writer, struct group *group, struct weir_error *err)
+{
+    bool waits = group->kept > 0;
+    if (waits) {
+        group->waiting++;
+        atomic_fetch_add(&group->references, 1);
+    }
+    grant_next(writer);
+    pthread_mutex_unlock(&writer->lock);
+    if (!waits)
+        return WEIR_OK;
+    while (sem_wait(&group->done) != 0)
+        ; /* a signal */
+    enum weir_status status = outcome_of(group, err);
+    group_release(group);
+    return status;
+}
+
+/* Has the turn, not the lock. */
+static enum weir_status finish_group(struct writer *writer, struct group *group, struct weir_error *err)
+{
+    end_transaction(writer, group);
+    pthread_mutex_lock(&writer->lock);
+    int64_t waiting = group->waiting;
+    writer->group = NULL;
+    grant_next(writer);
+    pthread_mutex_unlock(&writer->lock);
+    for (; waiting > 0; waiting--)
+        sem_post(&group->done);
+    enum weir_status status = outcome_of(group, err);
+    group_release(group);
+    return status;
+}
+
+/* Gives the turn to the next one, who goes on with the group, or ends the group first. Holds nothing. */
 static enum weir_status pass_turn(struct writer *writer, bool kept, struct weir_error *err)
 {
     struct group *group = writer->group;
     pthread_mutex_lock(&writer->lock);
     group->kept += kept;
-    group->references++;
     bool more = writer->first && !writer->first->idle && group->kept < writer->group_max &&
                 weir_now_ns() - group->begun_ns < writer->group_age_max_ns && group->error.status == WEIR_OK;
-    if (more) {
-        grant_next(writer);
-        while (!group->done && group->kept > 0)
-            pthread_cond_wait(&group->is_done, &writer->lock);
-    } else {
-        pthread_mutex_unlock(&writer->lock);
-        end_transaction(writer, group);
-        pthread_mutex_lock(&writer->lock);
-        group->done = true;
-        group->references--;
-        writer->group = NULL;
-        pthread_cond_broadcast(&group->is_done);
-        grant_next(writer);
-    }
-    enum weir_status status = WEIR_OK;
-    if (group->done && group->error.status != WEIR_OK) {
-        *err = group->error;
-        status = err->status;
-    }
-    group_release(group);
+    if (more)
+        return hand_on(writer, group, err);
     pthread_mutex_unlock(&writer->lock);
-    return status;
+    return finish_group(writer, group, err);
 }
 
 enum weir_status writer_enter(struct writer *writer, struct weir_context *context, const void *holder,
