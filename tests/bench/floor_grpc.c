@@ -40,13 +40,14 @@ static void answer(struct rpc *rpc)
     grpc_op ops[4];
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
-    ops[1].op = GRPC_OP_SEND_MESSAGE;
-    ops[1].data.send_message.send_message = rpc->payload;
-    ops[2].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
-    ops[3].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
-    ops[3].data.recv_close_on_server.cancelled = &rpc->cancelled;
+    ops[1].op = GRPC_OP_SEND_STATUS_FROM_SERVER;
+    ops[2].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
+    ops[2].data.recv_close_on_server.cancelled = &rpc->cancelled;
+    ops[3].op = GRPC_OP_SEND_MESSAGE;
+    ops[3].data.send_message.send_message = rpc->payload;
     rpc->arrived = true;
-    if (grpc_call_start_batch(rpc->call, ops, 4, rpc, NULL) != GRPC_CALL_OK)
+    size_t count = rpc->payload ? 4 : 3; /* none: the client has gone meanwhile */
+    if (grpc_call_start_batch(rpc->call, ops, count, rpc, NULL) != GRPC_CALL_OK)
         abort();
 }
 

@@ -82,7 +82,7 @@ class Table:
         self.file.write(line + "\n")
 
     def row(self, *cells):
-        widths = (44, 24, 30)
+        widths = (54, 24, 32)
         self.print("".join(cell.ljust(width) for cell, width in zip(cells, widths)) + (cells[3] if len(cells) > 3 else ""))
 
     def head(self, title, *columns):
