@@ -192,6 +192,14 @@ bool config_section(struct config *config, const char *section, const struct wei
     return good;
 }
 
+const char *config_value(const struct config *config, const char *section, const char *key)
+{
+    for (const struct config_entry *entry = config->entries; entry; entry = entry->next)
+        if (strcmp(entry->section, section) == 0 && strcmp(entry->key->name, key) == 0)
+            return entry->value;
+    return NULL;
+}
+
 /* ---- What nobody asked for ---- */
 
 static bool is_section(const struct config *config, const char *section)

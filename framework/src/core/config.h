@@ -29,12 +29,15 @@ void config_destroy(struct config *config);
  * collected, not returned. */
 void config_load(struct config *config, int argc, char **argv, char **environment);
 enum config_mode config_mode(const struct config *config);
-const char *config_plan_format(const struct config *config); /* "text", "json", "dot" */
+const char *config_plan_format(const struct config *config); /* "text", "json", "dot", "kubernetes" */
 
 /* Declares a section; fills options. False when one of its keys has a problem. Texts live as long as the
  * config. */
 bool config_section(struct config *config, const char *section, const struct weir_config_key *keys,
                     void *options);
+
+/* What a declared key has got, as text; NULL where it is not set or not declared. */
+const char *config_value(const struct config *config, const char *section, const char *key);
 
 /* A problem of somebody else's, to be listed with the others. */
 void config_problem(struct config *config, const char *text);

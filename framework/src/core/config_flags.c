@@ -71,7 +71,7 @@ static void read_key(struct words *words, const char *name, const char *equals)
 
 static void read_plan(struct config *config, const char *equals)
 {
-    static const char *const formats[] = {"text", "json", "dot"};
+    static const char *const formats[] = {"text", "json", "dot", "kubernetes"};
     config->mode = CONFIG_PLAN;
     if (!equals)
         return;
@@ -81,7 +81,7 @@ static void read_plan(struct config *config, const char *equals)
             return;
         }
     }
-    config_add_problem(config, "command line: --plan: expected text, json or dot, found %s",
+    config_add_problem(config, "command line: --plan: expected text, json, dot or kubernetes, found %s",
                        config_quoted(config, equals + 1));
 }
 

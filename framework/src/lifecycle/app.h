@@ -19,7 +19,8 @@
 /* The section "app". */
 struct app_options {
     int64_t deadline_ms, pre_drain_ms, report_ms, destroy_max_ms, start_total_ms;
-    int report; /* enum app_report */
+    int report;              /* enum app_report */
+    const char *report_file; /* NULL: none */
 };
 enum app_report { APP_REPORT_TEXT, APP_REPORT_JSON, APP_REPORT_NONE };
 

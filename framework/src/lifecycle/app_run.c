@@ -2,6 +2,7 @@
  * engine says; no component's code runs on it. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "lifecycle/app.h"
 #include "lifecycle/report.h"
+#include "lifecycle/report_file.h"
 #include "observe/log.h"
 
 #define LOG_FLUSH_MS 100 /* while nobody reads it; of report_ms */
@@ -129,6 +131,27 @@ static bool handle_message(struct weir_app *app, const struct message *message)
     return handle(app, &event, message->at_ns);
 }
 
+/* What every component does now, for whoever sent SIGUSR1. */
+static void say_state(struct weir_app *app, int64_t now)
+{
+    struct weir_buffer text = {0};
+    report_state(app->engine, app->name, to_ms(app, now), &text);
+    write_error(text.data, text.size);
+    weir_buffer_free(&text);
+}
+
+static bool handle_signal(struct weir_app *app, int signal, int64_t now)
+{
+    struct engine_event event = {.kind = EVENT_SIGNAL, .text = signal == SIGINT ? "SIGINT" : "SIGTERM"};
+    if (signal == SIGCHLD)
+        process_reap();
+    else if (signal == SIGUSR1)
+        say_state(app, now);
+    else
+        return signal_counts(&app->signals, now) && handle(app, &event, now);
+    return false;
+}
+
 /* Messages first, each with the time at which it was told: who returned in time did, however late this thread
  * is. */
 static bool hear(struct weir_app *app, int signals)
@@ -138,11 +161,9 @@ static bool hear(struct weir_app *app, int signals)
         if (handle_message(app, &message))
             return true;
     int64_t now = weir_now_ns();
-    for (const char *name; (name = process_read_signal(signals));) {
-        struct engine_event event = {.kind = EVENT_SIGNAL, .text = name};
-        if (signal_counts(&app->signals, now) && handle(app, &event, now))
+    for (int signal; (signal = process_read_signal(signals)) != 0;)
+        if (handle_signal(app, signal, now))
             return true;
-    }
     return handle(app, &(struct engine_event){.kind = EVENT_TICK}, now);
 }
 
@@ -182,6 +203,7 @@ static void serve(struct weir_app *app)
         perror("weir: signalfd");
         abort();
     }
+    process_reap(); /* what ended before anybody listened */
     app->base_ns = weir_now_ns();
     bool over = handle(app, &(struct engine_event){.kind = EVENT_RUN}, app->base_ns);
     while (!over) {
@@ -204,6 +226,8 @@ static void report(struct weir_app *app)
         report_text(app->engine, app->name, &text);
     write_error(text.data, text.size);
     weir_buffer_free(&text);
+    if (app->options.report_file)
+        report_file_write(app->options.report_file, app->engine, app->name);
 }
 
 static bool all_destroyed(const struct weir_app *app)
@@ -238,6 +262,8 @@ int weir_app_run(struct weir_app *app)
     log_start(app->name);
     for (size_t i = 0; i < app->plan->warning_count; i++)
         weir_log_warn("plan", weir_field_text("warning", app->plan->warnings[i]));
+    if (app->options.report_file)
+        report_file_begin(app->options.report_file, app->name);
     app->engine = engine_new(app->plan);
     app->runner = runner_new(app->count, &app->inbox);
     watchdog_init(&app->watchdog, app->runner);

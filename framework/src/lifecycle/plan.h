@@ -94,5 +94,8 @@ bool plan_needs(const struct plan *plan, uint32_t part, uint32_t on);
 void plan_text(const struct plan *plan, const char *app_name, struct weir_buffer *out);
 void plan_json(const struct plan *plan, const char *app_name, struct weir_buffer *out);
 void plan_dot(const struct plan *plan, const char *app_name, struct weir_buffer *out);
+/* A pod's values that fit the plan. `admin_listen`: where health is served; NULL: nowhere. */
+void plan_kubernetes(const struct plan *plan, const char *app_name, const char *admin_listen,
+                     struct weir_buffer *out);
 
 #endif

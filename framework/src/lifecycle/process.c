@@ -4,43 +4,63 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
 
 #define SAME_SIGNAL_NS (300 * WEIR_NS_PER_MS)
 
-static sigset_t stop_signals(void)
+bool process_adopts(void)
+{
+    int subreaper = 0;
+    return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0 && subreaper);
+}
+
+int process_reap(void)
+{
+    int count = 0;
+    if (process_adopts())
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            count++;
+    return count;
+}
+
+static sigset_t heard_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    if (process_adopts())
+        sigaddset(&set, SIGCHLD);
     return set;
 }
 
 void process_block_signals(void)
 {
-    sigset_t set = stop_signals();
+    sigset_t set = heard_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
 int process_signal_descriptor(void)
 {
-    sigset_t set = stop_signals();
+    sigset_t set = heard_signals();
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-const char *process_read_signal(int descriptor)
+int process_read_signal(int descriptor)
 {
     struct signalfd_siginfo info;
     if (read(descriptor, &info, sizeof info) != sizeof info)
-        return NULL;
-    return info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+        return 0;
+    return (int)info.ssi_signo;
 }
 
 bool signal_counts(struct signal_filter *filter, int64_t now_ns)

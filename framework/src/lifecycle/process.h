@@ -5,14 +5,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Blocks SIGTERM and SIGINT in this thread and all that it makes, so call it before any is made; ignores
- * SIGPIPE. */
+/* Blocks SIGTERM, SIGINT, SIGUSR1, and SIGCHLD where this process adopts, in this thread and all that it makes,
+ * so call it before any is made; ignores SIGPIPE. */
 void process_block_signals(void);
 
 /* A descriptor that is readable when a signal is there; -1 on failure. */
 int process_signal_descriptor(void);
-/* The next one's name ("SIGTERM"); NULL when there is none. */
-const char *process_read_signal(int descriptor);
+/* The next one (SIGTERM); 0 when there is none. */
+int process_read_signal(int descriptor);
+
+/* Orphans become this process's children: it is PID 1 of its namespace, or a subreaper (prctl(2)). */
+bool process_adopts(void);
+/* Where it adopts: waits for every child that has ended, so that none stays a zombie. Returns how many. */
+int process_reap(void);
 
 /* A signal within 300 ms of the one before it is the same one: terminals and parents send two. Zero is the
  * begin. */

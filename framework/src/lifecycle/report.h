@@ -18,4 +18,7 @@ uint32_t *report_order(const struct engine *engine);
 /* One line while a stop waits: what is open, and for whom the others wait. */
 void report_progress(const struct engine *engine, int64_t now, struct weir_buffer *out);
 
+/* What each component does now, since when, until when at most, and for whom it waits. */
+void report_state(const struct engine *engine, const char *app_name, int64_t now, struct weir_buffer *out);
+
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <weir/clock.h>
 
 #define DEADLINE_MS 20000
+#define NOT_ALLOWED 99 /* a container may forbid namespaces */
 
 struct child {
     pid_t pid;
@@ -25,7 +27,19 @@ struct child {
     int64_t deadline_ns;
 };
 
-static void start_child(struct child *child, const char *const *arguments)
+/* The parent of a namespace's first process: it ends as that one does. */
+static void become_first_of_a_namespace(void)
+{
+    if (unshare(getuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        _exit(NOT_ALLOWED);
+    pid_t first = fork();
+    if (first == 0)
+        return;
+    int status;
+    _exit(waitpid(first, &status, 0) == first && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void start_child_as(struct child *child, bool first, const char *const *arguments)
 {
     int out[2], err[2];
     assert_int_equal(pipe2(out, O_CLOEXEC), 0);
@@ -37,6 +51,8 @@ static void start_child(struct child *child, const char *const *arguments)
         const char *argv[16] = {LIFECYCLE_CHILD};
         for (int i = 0; arguments[i]; i++)
             argv[i + 1] = arguments[i];
+        if (first)
+            become_first_of_a_namespace();
         dup2(out[1], STDOUT_FILENO);
         dup2(err[1], STDERR_FILENO);
         execv(LIFECYCLE_CHILD, (char *const *)argv);
@@ -44,6 +60,11 @@ static void start_child(struct child *child, const char *const *arguments)
     }
     close(out[1]);
     close(err[1]);
+}
+
+static void start_child(struct child *child, const char *const *arguments)
+{
+    start_child_as(child, false, arguments);
 }
 
 /* Reads what is there or comes; false at the end of both. */
@@ -277,6 +298,7 @@ static void modes_say_what_they_are_asked_and_run_nothing(void **state)
         {"--plan", "plan of child: deadline 25000 ms"},
         {"--plan=json", "{\"weir_plan\": 1, \"service\": \"child\""},
         {"--plan=dot", "digraph \"child\" {"},
+        {"--plan=kubernetes", "terminationGracePeriodSeconds: 32"},
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct child child;
@@ -331,6 +353,119 @@ static void a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog(void **st
     end_child(&child);
 }
 
+static void a_process_that_adopts_leaves_no_zombies(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "adopts");
+    assert_exit(&child, 0);
+    assert_said(&child, "reaped the orphan of api\n");
+    end_child(&child);
+}
+
+static void it_works_as_pid_1(void **state)
+{
+    (void)state;
+    struct child child;
+    start_child_as(&child, true, (const char *const[]){"adopts", NULL});
+    while (listen_to(&child))
+        continue;
+    int status;
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ALLOWED) {
+        end_child(&child);
+        skip();
+    }
+    assert_int_equal(status, 0);
+    assert_said(&child, "reaped the orphan of api\n");
+    assert_complained(&child, "  cause SIGTERM  exit 0\n");
+    end_child(&child);
+}
+
+static void a_process_that_does_not_adopt_leaves_children_to_those_who_made_them(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "has-child");
+    wait_for_complaint(&child, "\"message\":\"ready\"");
+    kill(child.pid, SIGTERM);
+    assert_exit(&child, 0);
+    assert_said(&child, "waited for the child of api\n");
+    end_child(&child);
+}
+
+static void sigusr1_says_what_every_component_does_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "start-waits");
+    wait_for_line(&child, "start api\n");
+    kill(child.pid, SIGUSR1);
+    wait_for_complaint(&child, "waits for\n");
+    assert_complained(&child, "): starting, ");
+    wait_for_complaint(&child, "api        starting  ");
+    kill(child.pid, SIGTERM);
+    assert_exit(&child, 0);
+    end_child(&child);
+
+    START(&child, "drain-waits", "--app.deadline_ms=2500");
+    wait_for_complaint(&child, "\"message\":\"ready\"");
+    kill(child.pid, SIGUSR1);
+    wait_for_complaint(&child, "): ready, 3 of 3 are up\n");
+    kill(child.pid, SIGTERM);
+    wait_for_line(&child, "drain api\n");
+    kill(child.pid, SIGUSR1);
+    wait_for_complaint(&child, "): stopping, ");
+    assert_exit(&child, EX_TEMPFAIL);
+    assert_complained(&child, "api        draining");
+    end_child(&child);
+}
+
+/* Each start hears of the one before it, and of no other. */
+static void the_next_start_tells_of_a_run_that_did_not_end_well(void **state)
+{
+    (void)state;
+    char path[64], flag[96], last[80];
+    snprintf(path, sizeof path, "/tmp/weir-report-%d.json", (int)getpid());
+    snprintf(flag, sizeof flag, "--app.report_file=%s", path);
+    snprintf(last, sizeof last, "%s.last", path);
+    static const struct {
+        const char *scenario;
+        int signal, exit;
+        const char *tells; /* NULL: nothing */
+    } runs[] = {
+        {"dies", 0, EX_SOFTWARE, NULL},
+        {"plain", SIGTERM, 0,
+         "\"message\":\"the last run did not end well\",\"outcome\":\"clean\",\"exit\":\"70\",\"cause\":"
+         "\"lost its disk\""},
+        {"plain", SIGKILL, -1, NULL},
+        {"plain", SIGTERM, 0, "\"message\":\"the last run ended without a report: it was killed"},
+        {"plain", SIGTERM, 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        struct child child;
+        START(&child, runs[i].scenario, flag);
+        if (runs[i].signal) {
+            wait_for_complaint(&child, "\"message\":\"ready\"");
+            kill(child.pid, runs[i].signal);
+        }
+        if (runs[i].exit >= 0) {
+            assert_exit(&child, runs[i].exit);
+        } else {
+            while (listen_to(&child))
+                continue;
+            assert_int_equal(waitpid(child.pid, NULL, 0), child.pid);
+        }
+        if (runs[i].tells)
+            assert_complained(&child, runs[i].tells);
+        else
+            assert_null(strstr(weir_buffer_text(&child.complained), "the last "));
+        end_child(&child);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(last), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +482,11 @@ int main(void)
         cmocka_unit_test(modes_say_what_they_are_asked_and_run_nothing),
         cmocka_unit_test(the_service_manager_is_told_ready_and_stopping),
         cmocka_unit_test(a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog),
+        cmocka_unit_test(a_process_that_adopts_leaves_no_zombies),
+        cmocka_unit_test(it_works_as_pid_1),
+        cmocka_unit_test(a_process_that_does_not_adopt_leaves_children_to_those_who_made_them),
+        cmocka_unit_test(sigusr1_says_what_every_component_does_and_changes_nothing),
+        cmocka_unit_test(the_next_start_tells_of_a_run_that_did_not_end_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,9 +4,12 @@
  *
  * It writes one line for each operation to standard output. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lifecycle/app.h"
@@ -38,6 +41,63 @@ static void hang(void)
         pause();
 }
 
+/* ---- A process that adopts ---- */
+
+static struct orphan {
+    pid_t pid;
+    int may_end[2]; /* readable: api is up */
+} orphan;
+
+/* Once it is a child of this process it tells it to stop, and ends. */
+static void live_as_orphan(pid_t app)
+{
+    char byte;
+    alarm(20);
+    while (getppid() != app)
+        usleep(1000);
+    _exit(read(orphan.may_end[0], &byte, 1) == 1 && kill(app, SIGTERM) == 0 ? 0 : 1);
+}
+
+/* A child of a child that has ended is left to whoever adopts. Both are forked before there are threads. */
+static void make_orphan(void)
+{
+    pid_t app = getpid();
+    int born[2];
+    if ((app != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) || pipe(born) != 0 || pipe(orphan.may_end) != 0)
+        _exit(3);
+    process_block_signals();
+    pid_t middle = fork();
+    if (middle == 0) {
+        pid_t pid = fork();
+        if (pid == 0)
+            live_as_orphan(app);
+        _exit(write(born[1], &pid, sizeof pid) == sizeof pid ? 0 : 1);
+    }
+    if (read(born[0], &orphan.pid, sizeof orphan.pid) != sizeof orphan.pid)
+        _exit(3);
+}
+
+/* Nobody can signal a process that was waited for; a zombie still can be. */
+static void wait_until_reaped(struct fake *fake, struct weir_context *context)
+{
+    while (kill(orphan.pid, 0) == 0)
+        if (weir_context_sleep(context, 5) != WEIR_OK)
+            return;
+    say(fake, "reaped the orphan of");
+}
+
+/* ---- A process that does not ---- */
+
+static void wait_for_own_child(struct fake *fake)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(7);
+    int status;
+    if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7)
+        say(fake, "waited for the child of");
+}
+
 static enum weir_status start(void *self, struct weir_context *context, struct weir_error *err)
 {
     struct fake *fake = self;
@@ -46,6 +106,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
         return weir_fail(err, WEIR_UNAVAILABLE, "port 1 is taken");
     if (is(fake, "start-waits"))
         return weir_fail(err, weir_context_sleep(context, 60000), "was told to stop starting");
+    if (is(fake, "adopts") && write(orphan.may_end[1], "", 1) != 1)
+        return weir_fail(err, WEIR_INTERNAL, "the orphan cannot be told");
     fake->starts++;
     if (is(fake, "dies"))
         weir_component_failed(fake->component, &(struct weir_error){WEIR_DATA_LOSS, "", "lost its disk"});
@@ -80,6 +142,10 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     }
     if (is(fake, "drain-hangs") || is(fake, "freezes"))
         hang();
+    if (is(fake, "adopts"))
+        wait_until_reaped(fake, context);
+    if (is(fake, "has-child"))
+        wait_for_own_child(fake);
     work->in_flight = 1;
     if (is(fake, "drain-waits") && weir_context_sleep(context, 60000) != WEIR_OK)
         work->cancelled = 1;
@@ -122,6 +188,8 @@ int main(int argc, char **argv)
     static char no_component[sizeof(struct weir_component)];
     api.scenario = scenario;
     argv[1] = argv[0];
+    if (!strcmp(scenario, "adopts"))
+        make_orphan();
     struct weir_app *app = app_create("child", argc - 1, argv + 1);
     bool mistakes = is(&api, "mistakes");
     db.component =

@@ -305,11 +305,74 @@ static void a_need_named_twice_or_implied_by_base_is_one_edge(void **state)
     plan_destroy(plan);
 }
 
+static void assert_kubernetes(struct plan_options options, const char *listen, const char *expected)
+{
+    struct plan *plan = graph_plan(&options, (struct graph_line[]){{"admin", .kind = BASE},
+                                                                   {"db", .start_timeout = 4000},
+                                                                   {"rest", "db", .start_timeout = 1500},
+                                                                   {0}});
+    struct weir_buffer text = {0};
+    plan_kubernetes(plan, "orders", listen, &text);
+    assert_string_equal(weir_buffer_text(&text), expected);
+    weir_buffer_free(&text);
+    plan_destroy(plan);
+}
+
+static void a_pods_values_fit_the_plan(void **state)
+{
+    (void)state;
+    struct plan_options options = plain;
+    options.deadline_ms = 24001;
+    assert_kubernetes(
+        options, "127.0.0.1:9100",
+        "# of a pod's template; all in seconds\n"
+        "spec:\n"
+        "  # preStop 5 + app.deadline_ms 25 + 2 to leave\n"
+        "  terminationGracePeriodSeconds: 32\n"
+        "  containers:\n"
+        "    - name: \"orders\"\n"
+        "      env:\n"
+        "        # from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
+        "        - {name: WEIR_PLATFORM_GRACE_MS, value: \"27000\"}\n"
+        "      # app.pre_drain_ms is 0: serves on while load balancers hear of the end\n"
+        "      lifecycle:\n"
+        "        preStop: {sleep: {seconds: 5}}\n"
+        "      # admin.listen is 127.0.0.1:9100: the kubelet does not reach it; set it to 0.0.0.0:9100\n"
+        "      # ready until SIGTERM and not after it\n"
+        "      readinessProbe:\n"
+        "        httpGet: {path: /ready, port: 9100}\n"
+        "        periodSeconds: 2\n"
+        "        timeoutSeconds: 2\n"
+        "        failureThreshold: 1\n"
+        "      # alive from the start to the end of a stop. No startupProbe: a start that hangs is given up "
+        "within 36 s\n"
+        "      livenessProbe:\n"
+        "        httpGet: {path: /healthz, port: 9100}\n"
+        "        periodSeconds: 10\n"
+        "        timeoutSeconds: 2\n"
+        "        failureThreshold: 3\n");
+
+    options.pre_drain_ms = 5000;
+    assert_kubernetes(options, NULL,
+                      "# of a pod's template; all in seconds\n"
+                      "spec:\n"
+                      "  # preStop 0 + app.deadline_ms 25 + 2 to leave\n"
+                      "  terminationGracePeriodSeconds: 27\n"
+                      "  containers:\n"
+                      "    - name: \"orders\"\n"
+                      "      env:\n"
+                      "        # from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
+                      "        - {name: WEIR_PLATFORM_GRACE_MS, value: \"27000\"}\n"
+                      "      # no preStop: app.pre_drain_ms announces the end for 5.000 s, serving on\n"
+                      "      # no probes: admin.listen must be an address with a port\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_window_of_the_worked_example_is_exact),
         cmocka_unit_test(the_plan_is_printed_as_a_table),
+        cmocka_unit_test(a_pods_values_fit_the_plan),
         cmocka_unit_test(the_plan_is_printed_as_json_and_dot),
         cmocka_unit_test(a_cycle_is_named_with_its_chain_and_so_is_every_other_cycle),
         cmocka_unit_test(a_component_that_needs_itself_is_an_error),

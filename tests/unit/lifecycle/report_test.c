@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "lifecycle/report.h"
 #include "orders.h"
@@ -273,6 +274,49 @@ static void a_line_says_who_is_busy_and_who_waits_for_whom(void **state)
     end(&story);
 }
 
+static void assert_state(struct story *story, int64_t now, const char *expected)
+{
+    weir_buffer_clear(&story->report);
+    report_state(story->sim.engine, "orders", now, &story->report);
+    char text[2048];
+    snprintf(text, sizeof text, "orders (pid %d): %s", (int)getpid(), expected);
+    assert_string_equal(weir_buffer_text(&story->report), text);
+}
+
+static void at_any_time_it_says_what_each_does_since_when_and_for_whom_it_waits(void **state)
+{
+    (void)state;
+    static const struct plan_options options = {
+        .deadline_ms = 25000, .pre_drain_ms = 5000, .report_ms = 200, .destroy_max_ms = 1000};
+    static const struct graph_line lines[] = {
+        {"db", .has = "s", .start_timeout = 9000}, {"rest", "db", .has = "d"}, {"saga", .has = "f"}, {0}};
+    struct story story = {.plan = graph_plan(&options, lines)};
+    sim_init(&story.sim, story.plan);
+    hear(&story, (struct engine_event){.kind = EVENT_RUN}, 0);
+    assert_state(&story, 1500,
+                 "starting, 1 of 3 are up\n"
+                 "component  now          for s  s left  waits for\n"
+                 "rest       not started      -       -  db\n"
+                 "saga       up           1.500       -  -\n"
+                 "db         starting     1.500   7.500  -\n");
+    returns(&story, "db", OP_START, 2000);
+    hear(&story, sim_signal(), 3000);
+    assert_state(&story, 4000,
+                 "stopping, 1.000 s of 25.000, 3 not ended\n"
+                 "component  now  for s  s left  waits for\n"
+                 "rest       up   2.000       -  announcement\n"
+                 "saga       up   4.000       -  announcement\n"
+                 "db         up   2.000       -  announcement, rest\n");
+    hear(&story, (struct engine_event){.kind = EVENT_TICK}, 8000);
+    assert_state(&story, 8500,
+                 "stopping, 5.500 s of 25.000, 3 not ended\n"
+                 "component  now        for s  s left  waits for\n"
+                 "rest       draining   0.500  19.300  -\n"
+                 "saga       finishing  0.500  19.300  -\n"
+                 "db         up         6.500       -  rest\n");
+    end(&story);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_second_signal),
         cmocka_unit_test(the_report_as_json),
         cmocka_unit_test(a_line_says_who_is_busy_and_who_waits_for_whom),
+        cmocka_unit_test(at_any_time_it_says_what_each_does_since_when_and_for_whom_it_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
