@@ -293,6 +293,28 @@ static void an_idle_connection_may_still_ask_within_the_grace_and_is_then_closed
     server_destroy(server);
 }
 
+static void a_client_that_drips_its_request_does_not_hold_the_stop(void **state)
+{
+    (void)state;
+    struct server *server = server_start();
+    const char *const begun[] = {"GET / HTTP/1.1\r\nHo",
+                                 "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe"};
+    int clients[] = {raw_connect(server->port), raw_connect(server->port)};
+    for (int i = 0; i < 2; i++)
+        raw_send(clients[i], begun[i]);
+    http_engine_quiesce(server->engine, NULL);
+    int64_t begun_ns = weir_now_ns();
+    assert_true(server_drain(server, 20000));
+    assert_in_range((weir_now_ns() - begun_ns) / WEIR_NS_PER_MS, 4000, 8000);
+    for (int i = 0; i < 2; i++) {
+        struct raw_answer *refused = raw_read(clients[i], false);
+        assert_int_equal(refused->status, 408);
+        free(refused);
+        close(clients[i]);
+    }
+    server_destroy(server);
+}
+
 static void without_a_connection_it_stops_at_once(void **state)
 {
     (void)state;
@@ -353,6 +375,7 @@ int main(void)
         cmocka_unit_test(answers_close_their_connection_once_it_is_announced),
         cmocka_unit_test(new_connections_are_served_during_the_announcement_and_refused_after_it),
         cmocka_unit_test(an_idle_connection_may_still_ask_within_the_grace_and_is_then_closed),
+        cmocka_unit_test(a_client_that_drips_its_request_does_not_hold_the_stop),
         cmocka_unit_test(without_a_connection_it_stops_at_once),
         cmocka_unit_test(what_is_unanswered_when_it_is_cut_gets_503),
         cmocka_unit_test(what_does_not_even_ask_is_closed_by_the_cut),

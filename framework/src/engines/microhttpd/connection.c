@@ -28,14 +28,22 @@ static void append_connection(struct connection *connection)
     list->last = connection;
 }
 
-static int64_t limit_ms(const struct http_engine_options *options, enum connection_state state)
+static int64_t earlier(int64_t left, int64_t right)
 {
+    return left < right ? left : right;
+}
+
+static int64_t limit_ms(const struct loop *loop, enum connection_state state)
+{
+    const struct http_engine_options *options = &loop->engine->options;
+    int64_t most_ms = loop->draining ? HURRY_MS : INT64_MAX;
     switch (state) {
     case CONNECTION_IDLE:
         return options->idle_timeout_ms;
     case CONNECTION_HEAD:
-        return options->head_timeout_ms;
+        return earlier(options->head_timeout_ms, most_ms);
     case CONNECTION_BODY:
+        return earlier(options->body_timeout_ms, most_ms);
     case CONNECTION_SENDING:
         return options->body_timeout_ms;
     default:
@@ -48,7 +56,7 @@ void connection_set_state(struct connection *connection, enum connection_state s
 {
     unlink_connection(connection);
     connection->state = state;
-    int64_t ms = limit_ms(&connection->loop->engine->options, state);
+    int64_t ms = limit_ms(connection->loop, state);
     connection->deadline_ns = ms < 0 ? WEIR_NEVER : connection->loop->now_ns + ms * WEIR_NS_PER_MS;
     append_connection(connection);
 }
@@ -164,9 +172,14 @@ static int64_t check_list(struct loop *loop, enum connection_state state)
     return list->first ? list->first->deadline_ns : WEIR_NEVER;
 }
 
-static int64_t earlier(int64_t left, int64_t right)
+/* The order of deadlines stays as it is. */
+void connections_hurry(struct loop *loop)
 {
-    return left < right ? left : right;
+    static const enum connection_state states[] = {CONNECTION_HEAD, CONNECTION_BODY};
+    int64_t latest_ns = loop->now_ns + HURRY_MS * WEIR_NS_PER_MS;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        for (struct connection *at = loop->connections[states[i]].first; at; at = at->next)
+            at->deadline_ns = earlier(at->deadline_ns, latest_ns);
 }
 
 int64_t connections_check_deadlines(struct loop *loop)

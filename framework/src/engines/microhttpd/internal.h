@@ -22,8 +22,9 @@
 #include "engines/exchange.h"
 
 #define IDLE_GRACE_MS 1000 /* for a client's next request once the drain has begun */
-#define HALF_CLOSE_MS 50   /* a FIN this soon behind an HTTP/1.0 request: the client waits for its answer */
-#define LINGER_MS 2000     /* reads on after a refusal, so that it is not lost to a reset */
+#define HURRY_MS 5000 /* for the rest of a request then, which would else hold the stop as long as it likes */
+#define HALF_CLOSE_MS 50 /* a FIN this soon behind an HTTP/1.0 request: the client waits for its answer */
+#define LINGER_MS 2000   /* reads on after a refusal, so that it is not lost to a reset */
 #define LINGER_BYTES_MAX (16 << 20)
 #define LINGERERS_MAX 256 /* per loop */
 /* A refused request's body up to this size is read, and the connection kept. */
@@ -100,7 +101,8 @@ struct loop {
 
     _Atomic(struct exchange *) answered; /* pushed by any thread */
     atomic_bool stop_accepting, cancel, cut, leave;
-    int64_t now_ns;        /* of this turn */
+    int64_t now_ns; /* of this turn */
+    bool draining;
     int64_t idle_close_ns; /* idle connections are closed from here on; 0: not yet */
     int64_t cut_ns;        /* everything is closed from here on; 0: not yet */
     unsigned progress;     /* callbacks of libmicrohttpd; to notice a loop that only spins */
@@ -168,6 +170,8 @@ void connection_set_state(struct connection *connection, enum connection_state s
 void connection_event(struct connection *connection, uint32_t events);
 /* Its client closed its side and its answer is being made: finds out whether anybody still waits. */
 void connection_probe(struct connection *connection);
+/* The drain begins: who is sending a request has less time for the rest of it. */
+void connections_hurry(struct loop *loop);
 /* Cuts those whose time is over; the time of the next. */
 int64_t connections_check_deadlines(struct loop *loop);
 /* True when it wants to look again soon. */

@@ -118,8 +118,11 @@ static void follow_orders(struct loop *loop)
     if (atomic_load(&loop->stop_accepting))
         stop_accepting(loop);
     int64_t drain_ns = atomic_load(&loop->engine->drain_ns);
-    if (drain_ns > 0 && loop->idle_close_ns == 0)
+    if (drain_ns > 0 && !loop->draining) {
+        loop->draining = true;
         loop->idle_close_ns = drain_ns + IDLE_GRACE_MS * WEIR_NS_PER_MS;
+        connections_hurry(loop);
+    }
     if (atomic_exchange(&loop->cancel, false))
         cancel_everything(loop);
     if (atomic_exchange(&loop->cut, false)) {
