@@ -366,13 +366,15 @@ char *weir_call_printf(struct weir_call *call, const char *format, ...)
 
 enum weir_status weir_call_fail(struct weir_call *call, enum weir_status status, const char *format, ...)
 {
+    char text[sizeof call->error.text]; /* the old one may be among the arguments */
     va_list args;
     va_start(args, format);
-    call->error.status = status;
-    int length = vsnprintf(call->error.text, sizeof call->error.text, format, args);
-    if (length >= (int)sizeof call->error.text)
-        memcpy(call->error.text + sizeof call->error.text - 4, "...", 4);
+    int length = vsnprintf(text, sizeof text, format, args);
+    if (length >= (int)sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
     va_end(args);
+    call->error.status = status;
+    strcpy(call->error.text, text);
     return status;
 }
 

@@ -4,11 +4,14 @@
 
 #include <weir/error.h>
 
+/* The old text may be among the arguments. */
 static void set_text(struct weir_error *err, const char *format, va_list args)
 {
-    int length = vsnprintf(err->text, sizeof err->text, format, args);
-    if (length >= (int)sizeof err->text)
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    char text[sizeof err->text];
+    int length = vsnprintf(text, sizeof text, format, args);
+    if (length >= (int)sizeof text)
+        memcpy(text + sizeof text - 4, "...", 4);
+    strcpy(err->text, text);
 }
 
 enum weir_status weir_fail(struct weir_error *err, enum weir_status status, const char *format, ...)

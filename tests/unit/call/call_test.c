@@ -206,6 +206,20 @@ static void metadata_gives_trace_and_message_id(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fake_setup, fake_teardown)
 
+static void words_may_be_made_of_the_words_before(void **state)
+{
+    (void)state;
+    struct weir_call *call = weir_call_background(NULL, NULL, 1000);
+    weir_call_fail(call, WEIR_NOT_FOUND, "no such tea");
+    weir_call_fail(call, WEIR_INTERNAL, "cannot brew: %s", weir_call_error(call)->text);
+    assert_string_equal(weir_call_error(call)->text, "cannot brew: no such tea");
+
+    struct weir_error err = *weir_call_error(call);
+    weir_fail(&err, WEIR_INTERNAL, "order 7: %s", err.text);
+    assert_string_equal(err.text, "order 7: cannot brew: no such tea");
+    weir_call_background_end(call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +236,7 @@ int main(void)
         TEST(a_cancelled_handler_sees_it_and_the_call_ends_once),
         TEST(a_call_whose_time_is_over_does_not_reach_its_handler),
         TEST(metadata_gives_trace_and_message_id),
+        TEST(words_may_be_made_of_the_words_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
