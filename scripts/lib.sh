@@ -19,6 +19,6 @@ as_root() {
     elif command -v sudo >/dev/null; then
         sudo "$@"
     else
-        die "this needs root, and there is no sudo: $*"
+        die "this needs root, and there is no sudo here; run it as root"
     fi
 }
