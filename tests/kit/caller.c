@@ -5,6 +5,7 @@
 #include <weir/clock.h>
 
 #include "caller.h"
+#include "core/condition.h"
 
 static void on_done(struct outgoing *outgoing, enum weir_status status, const char *text,
                     struct weir_bytes reply)
@@ -47,7 +48,8 @@ static void on_sent(struct outgoing *outgoing)
 static void start(struct caller *caller, struct rpc_client *client, const struct weir_method *method,
                   struct weir_bytes request, int64_t timeout_ms, const char *key)
 {
-    *caller = (struct caller){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    *caller = (struct caller){.lock = PTHREAD_MUTEX_INITIALIZER};
+    condition_init(&caller->changed);
     caller->outgoing.method = method;
     caller->outgoing.request = request;
     caller->outgoing.message_id = key;
@@ -73,12 +75,10 @@ void caller_start_with_key(struct caller *caller, struct rpc_client *client, con
 
 static void await(struct caller *caller, bool *flag)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_sec += CALLER_PATIENCE_MS / 1000 + 2;
+    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS + 2000);
     pthread_mutex_lock(&caller->lock);
     while (!*flag && !caller->done)
-        assert_int_equal(pthread_cond_timedwait(&caller->changed, &caller->lock, &at), 0);
+        assert_true(condition_wait(&caller->changed, &caller->lock, until));
     *flag = false;
     pthread_mutex_unlock(&caller->lock);
 }

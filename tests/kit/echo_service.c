@@ -1,13 +1,12 @@
 #include "echo_service.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <weir/clock.h>
 
 #include "call/call.h"
+#include "core/condition.h"
 
 static struct echo_service *echo_of(const struct weir_call *call)
 {
@@ -247,13 +246,9 @@ const struct echo_handlers echo_service_inline_handlers = HANDLERS(true);
 
 void echo_service_init(struct echo_service *echo)
 {
-    pthread_condattr_t monotonic;
     *echo = (struct echo_service){.echo_status = WEIR_UNAVAILABLE};
     pthread_mutex_init(&echo->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&echo->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&echo->changed);
 }
 
 void echo_service_clean_up(struct echo_service *echo)
@@ -276,13 +271,11 @@ struct weir_service *echo_service_start_with(struct weir_app *app, struct echo_s
 
 bool echo_service_wait(struct echo_service *echo, const int64_t *counter, int64_t least)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += 10;
+    int64_t until = weir_deadline_in_ms(10000);
     pthread_mutex_lock(&echo->lock);
-    int result = 0;
-    while (*counter < least && result != ETIMEDOUT)
-        result = pthread_cond_timedwait(&echo->changed, &echo->lock, &deadline);
+    bool in_time = true;
+    while (*counter < least && in_time)
+        in_time = condition_wait(&echo->changed, &echo->lock, until);
     bool reached = *counter >= least;
     pthread_mutex_unlock(&echo->lock);
     return reached;

@@ -7,6 +7,7 @@
 #include <weir/clock.h>
 #include <weir/config.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 #include "lifecycle/component.h"
 
@@ -61,11 +62,7 @@ struct executor *executor_new(int64_t threads, int64_t queue_max)
     executor->last = &executor->first;
     pthread_mutex_init(&executor->lock, NULL);
     pthread_cond_init(&executor->work, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&executor->idle, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&executor->idle);
     return executor;
 }
 
@@ -170,8 +167,7 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     pthread_mutex_lock(&executor->lock);
     while (executor->queued + executor->running > 0 && weir_context_status(context) == WEIR_OK) {
         int64_t until = weir_now_ns() + 10 * WEIR_NS_PER_MS; /* looks at the context now and then */
-        struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&executor->idle, &executor->lock, &at);
+        condition_wait(&executor->idle, &executor->lock, until);
     }
     work->in_flight += executor->running;
     work->stuck += executor->running;

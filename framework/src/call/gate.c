@@ -6,6 +6,7 @@
 
 #include <weir/clock.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* One word says it all, so that entering and leaving is one atomic operation: the count, and two flags above
@@ -31,11 +32,7 @@ struct gate *gate_new(int64_t most)
     struct gate *gate = NEW(struct gate);
     gate->most = most;
     pthread_mutex_init(&gate->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&gate->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&gate->changed);
     return gate;
 }
 
@@ -118,40 +115,19 @@ int64_t gate_in_flight(const struct gate *gate)
     return COUNT(state);
 }
 
-struct waiter {
-    struct weir_context_watch watch;
-    struct gate *gate;
-};
-
-static void stop_waiting(struct weir_context_watch *watch, enum weir_status status)
-{
-    (void)status;
-    struct gate *gate = ((struct waiter *)watch)->gate;
-    pthread_mutex_lock(&gate->lock);
-    pthread_cond_broadcast(&gate->changed);
-    pthread_mutex_unlock(&gate->lock);
-}
-
 bool gate_wait_empty(struct gate *gate, struct weir_context *context)
 {
     gate_drain(gate);
-    struct waiter waiter = {.watch.over = stop_waiting, .gate = gate};
-    weir_context_watch(context, &waiter.watch);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &gate->lock, &gate->changed);
 
     pthread_mutex_lock(&gate->lock);
-    while (gate_in_flight(gate) > 0 && weir_context_status(context) == WEIR_OK) {
-        int64_t until = weir_context_deadline_ns(context);
-        if (until == WEIR_NEVER) {
-            pthread_cond_wait(&gate->changed, &gate->lock);
-            continue;
-        }
-        struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&gate->changed, &gate->lock, &at);
-    }
+    while (gate_in_flight(gate) > 0 && weir_context_status(context) == WEIR_OK)
+        condition_wait(&gate->changed, &gate->lock, weir_context_deadline_ns(context));
     bool empty = gate_in_flight(gate) == 0;
     pthread_mutex_unlock(&gate->lock);
 
-    weir_context_unwatch(&waiter.watch);
+    condition_unwatch(&watch);
     return empty;
 }
 

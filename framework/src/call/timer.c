@@ -8,6 +8,7 @@
 #include <weir/config.h>
 
 #include "call/call.h"
+#include "core/condition.h"
 #include "core/memory.h"
 
 struct weir_timer {
@@ -41,13 +42,6 @@ static const struct weir_config_key keys[] = {
     {0},
 };
 
-/* Holds: lock. */
-static void wait_until(struct weir_timer *timer, int64_t until)
-{
-    struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
-    pthread_cond_timedwait(&timer->changed, &timer->lock, &at);
-}
-
 /* Holds: lock; gives it up while the step runs. */
 static bool run_step(struct weir_timer *timer)
 {
@@ -73,7 +67,7 @@ static void *run(void *arg)
     while (!timer->stopping) {
         int64_t next = weir_deadline_in_ms(timer->options.every_ms);
         while (!more && !timer->woken && !timer->stopping && weir_now_ns() < next)
-            wait_until(timer, next);
+            condition_wait(&timer->changed, &timer->lock, next);
         if (!timer->stopping)
             more = run_step(timer);
     }
@@ -165,11 +159,7 @@ struct weir_timer *weir_timer_add(struct weir_app *app, const char *name, weir_t
     if (options)
         timer->options = *options;
     pthread_mutex_init(&timer->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&timer->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&timer->changed);
 
     struct weir_component_options component = {0};
     memcpy(component.needs, timer->options.needs, sizeof component.needs);

@@ -1,11 +1,11 @@
 #include "core/context.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
 
 #include <weir/clock.h>
 
+#include "core/condition.h"
 #include "core/random.h"
 
 static void parent_is_over(struct weir_context_watch *watch, enum weir_status status)
@@ -93,11 +93,7 @@ static void need_condition(struct weir_context *context)
 {
     if (context->has_condition)
         return;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&context->over, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&context->over);
     context->has_condition = true;
 }
 
@@ -147,12 +143,7 @@ enum weir_status weir_context_sleep(struct weir_context *context, int64_t ms)
     enum weir_status status;
     while ((status = weir_context_status(context)) == WEIR_OK && weir_now_ns() < wake_at) {
         int64_t until = earlier(wake_at, weir_context_deadline_ns(context));
-        if (until == WEIR_NEVER) {
-            pthread_cond_wait(&context->over, &context->lock);
-            continue;
-        }
-        struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&context->over, &context->lock, &at);
+        condition_wait(&context->over, &context->lock, until);
     }
     pthread_mutex_unlock(&context->lock);
     return status;

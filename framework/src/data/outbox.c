@@ -10,8 +10,8 @@
 #include <weir/id.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
-#include "data/wake.h"
 #include "observe/metrics.h"
 
 #define BACKOFF_IN_STOP_MS 250
@@ -113,8 +113,8 @@ struct weir_outbox *outbox_new(const char *name, struct weir_sql *db, const stru
     outbox->longest_backoff_ms = 5000;
     outbox->lock_file = -1;
     pthread_mutex_init(&outbox->lock, NULL);
-    wake_condition_init(&outbox->changed);
-    wake_condition_init(&outbox->to_mark);
+    condition_init(&outbox->changed);
+    condition_init(&outbox->to_mark);
     context_init(&outbox->send_context, NULL, WEIR_NEVER);
     context_init(&outbox->mark_context, NULL, WEIR_NEVER);
     window_init(&outbox->window, settings->in_flight_max);
@@ -220,7 +220,7 @@ static enum weir_status outbox_quiesce(void *self, struct weir_error *err)
 /* A deadline that moves earlier wakes nobody here, so it is looked at as often. */
 static void wait_a_little(struct weir_outbox *outbox)
 {
-    wake_wait(&outbox->changed, &outbox->lock, weir_now_ns() + 20 * WEIR_NS_PER_MS);
+    condition_wait(&outbox->changed, &outbox->lock, weir_now_ns() + 20 * WEIR_NS_PER_MS);
 }
 
 /* Holds: lock. What another process publishes is that one's. */
@@ -237,13 +237,13 @@ static enum weir_status outbox_drain(void *self, struct weir_context *context, s
 {
     (void)err;
     struct weir_outbox *outbox = self;
-    struct wake wake;
-    wake_begin(&wake, context, &outbox->lock, &outbox->changed);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &outbox->lock, &outbox->changed);
     pthread_mutex_lock(&outbox->lock);
     while (outbox->sender_runs && !is_drained(outbox) && weir_context_status(context) == WEIR_OK)
         wait_a_little(outbox);
     pthread_mutex_unlock(&outbox->lock);
-    wake_end(&wake);
+    condition_unwatch(&watch);
     stop_sender(outbox);
 
     pthread_mutex_lock(&outbox->lock);
@@ -270,8 +270,8 @@ static enum weir_status outbox_finish(void *self, struct weir_context *context, 
     int64_t deadline_ns = weir_context_deadline_ns(context);
     int64_t left_ms = weir_context_left_ms(context);
     int64_t reports_until_ns = deadline_ns == WEIR_NEVER ? WEIR_NEVER : weir_deadline_in_ms(left_ms / 2);
-    struct wake wake;
-    wake_begin(&wake, context, &outbox->lock, &outbox->changed);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &outbox->lock, &outbox->changed);
     pthread_mutex_lock(&outbox->lock);
     while (outbox->window.sent > 0 && weir_context_status(context) == WEIR_OK &&
            weir_now_ns() < reports_until_ns)
@@ -281,7 +281,7 @@ static enum weir_status outbox_finish(void *self, struct weir_context *context, 
     work->completed += completed;
     work->kept += outbox->sent_drained - completed;
     pthread_mutex_unlock(&outbox->lock);
-    wake_end(&wake);
+    condition_unwatch(&watch);
 
     context_limit(&outbox->mark_context, deadline_ns);
     stop_marker(outbox);

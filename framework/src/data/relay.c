@@ -10,9 +10,9 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 #include "data/outbox.h"
-#include "data/wake.h"
 
 #define READ_MAX 256
 #define LOCK_FILE_LOOK_NS (50 * WEIR_NS_PER_MS)
@@ -152,7 +152,7 @@ static bool take_lock_file(struct sender *sender)
             weir_log_info("another process publishes this outbox, this one waits",
                           weir_field_text("component", outbox->name));
         told = true;
-        wake_wait(&outbox->changed, &outbox->lock, weir_now_ns() + LOCK_FILE_LOOK_NS);
+        condition_wait(&outbox->changed, &outbox->lock, weir_now_ns() + LOCK_FILE_LOOK_NS);
     }
     bool taken = outbox->has_lock_file;
     pthread_mutex_unlock(&outbox->lock);
@@ -355,7 +355,7 @@ static void step(struct sender *sender)
         if ((window->sent == 0 || !outbox->stored_cluster[0]) && !outbox->marking)
             change_cluster(sender);
         else
-            wake_wait(&outbox->changed, &outbox->lock, WEIR_NEVER);
+            condition_wait(&outbox->changed, &outbox->lock, WEIR_NEVER);
         return;
     }
     int64_t now = weir_now_ns();
@@ -383,7 +383,7 @@ static void step(struct sender *sender)
         until = outbox->retry_at_ns;
     if (window->ready.first && outbox->pause_until_ns < until)
         until = outbox->pause_until_ns;
-    wake_wait(&outbox->changed, &outbox->lock, until);
+    condition_wait(&outbox->changed, &outbox->lock, until);
 }
 
 void *relay_send(void *self)
@@ -459,7 +459,7 @@ void *relay_mark(void *self)
             int64_t until = outbox->prune_due_ns;
             if (unmarked && outbox->mark_due_ns < until)
                 until = outbox->mark_due_ns;
-            wake_wait(&outbox->to_mark, &outbox->lock, outbox->has_lock_file ? until : WEIR_NEVER);
+            condition_wait(&outbox->to_mark, &outbox->lock, outbox->has_lock_file ? until : WEIR_NEVER);
         }
     }
     pthread_mutex_unlock(&outbox->lock);

@@ -9,11 +9,11 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 #include "data/keeper.h"
 #include "data/migrate.h"
 #include "data/tables.h"
-#include "data/wake.h"
 #include "observe/metrics.h"
 
 #define SCHEME "sqlite:"
@@ -29,8 +29,8 @@ struct weir_sql *sql_new(const char *name, const struct sql_settings *settings)
     db->settings = *settings;
     writer_init(&db->writer, settings->commit_group_max, settings->busy_timeout_ms);
     pthread_mutex_init(&db->lock, NULL);
-    wake_condition_init(&db->changed);
-    wake_condition_init(&db->reader_free);
+    condition_init(&db->changed);
+    condition_init(&db->reader_free);
     return db;
 }
 
@@ -181,25 +181,25 @@ static enum weir_status sql_drain(void *self, struct weir_context *context, stru
 {
     (void)err;
     struct weir_sql *db = self;
-    struct wake wake;
-    wake_begin(&wake, context, &db->lock, &db->changed);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &db->lock, &db->changed);
     pthread_mutex_lock(&db->lock);
     int64_t in_flight = db->active;
     while (db->active > 0 && weir_context_status(context) == WEIR_OK)
-        wake_wait(&db->changed, &db->lock, weir_now_ns() + LOOK_NS);
+        condition_wait(&db->changed, &db->lock, weir_now_ns() + LOOK_NS);
 
     int64_t late = db->active;
     int64_t give_up_ns = weir_now_ns() + CUT_NS;
     if (late > 0)
         atomic_store(&db->cut, true);
     while (db->active > 0 && weir_now_ns() < give_up_ns)
-        wake_wait(&db->changed, &db->lock, give_up_ns);
+        condition_wait(&db->changed, &db->lock, give_up_ns);
     work->in_flight += in_flight;
     work->completed += in_flight - late;
     work->cancelled += late - db->active;
     work->stuck += db->active;
     pthread_mutex_unlock(&db->lock);
-    wake_end(&wake);
+    condition_unwatch(&watch);
     return WEIR_OK;
 }
 
@@ -280,20 +280,20 @@ static struct reader *wait_for_reader(struct weir_sql *db, struct weir_context *
                                       struct weir_error *err)
 {
     int64_t give_up_ns = weir_deadline_in_ms(db->settings.busy_timeout_ms);
-    struct wake wake;
-    wake_begin(&wake, context, &db->lock, &db->reader_free);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &db->lock, &db->reader_free);
     pthread_mutex_lock(&db->lock);
     enum weir_status over = WEIR_OK;
     while (!db->free_readers && (over = weir_context_status(context)) == WEIR_OK &&
            weir_now_ns() < give_up_ns) {
         int64_t deadline = weir_context_deadline_ns(context);
-        wake_wait(&db->reader_free, &db->lock, deadline < give_up_ns ? deadline : give_up_ns);
+        condition_wait(&db->reader_free, &db->lock, deadline < give_up_ns ? deadline : give_up_ns);
     }
     struct reader *reader = db->free_readers;
     if (reader)
         db->free_readers = reader->next;
     pthread_mutex_unlock(&db->lock);
-    wake_end(&wake);
+    condition_unwatch(&watch);
     if (!reader)
         weir_fail(err, over != WEIR_OK ? over : WEIR_RESOURCE_EXHAUSTED,
                   "%s: all %lld connections for reading are in use", db->name,

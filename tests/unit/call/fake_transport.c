@@ -3,7 +3,10 @@
 #include "test.h"
 
 #include <stdio.h>
-#include <time.h>
+
+#include <weir/clock.h>
+
+#include "core/condition.h"
 
 static void finish(struct weir_call *call)
 {
@@ -43,7 +46,7 @@ int fake_setup(void **state)
 {
     struct fake *fake = calloc(1, sizeof *fake);
     pthread_mutex_init(&fake->lock, NULL);
-    pthread_cond_init(&fake->changed, NULL);
+    condition_init(&fake->changed);
     echo_service_init(&fake->echo);
     fake->executor = executor_new(2, 16);
     executor_start(fake->executor, NULL);
@@ -104,13 +107,11 @@ struct weir_call *fake_call(struct fake *fake, const char *method, const Protobu
 
 bool fake_wait(struct fake *fake, const int *counter, int least)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 10;
+    int64_t until = weir_deadline_in_ms(10000);
     pthread_mutex_lock(&fake->lock);
-    int error = 0;
-    while (*counter < least && error == 0)
-        error = pthread_cond_timedwait(&fake->changed, &fake->lock, &until);
+    bool in_time = true;
+    while (*counter < least && in_time)
+        in_time = condition_wait(&fake->changed, &fake->lock, until);
     bool reached = *counter >= least;
     pthread_mutex_unlock(&fake->lock);
     return reached;

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "core/condition.h"
 #include "data/outbox.h"
-#include "data/wake.h"
 #include "echo.weir.h"
 
 #define SENT_MAX 4096
@@ -104,7 +104,7 @@ static int set_up(void **state)
     kit_open(&fixture.kit, NULL);
     assert_int_equal(kit_start(&fixture.kit), WEIR_OK);
     pthread_mutex_init(&fixture.producer.lock, NULL);
-    wake_condition_init(&fixture.producer.changed);
+    condition_init(&fixture.producer.changed);
     fixture.settings =
         (struct outbox_settings){.keep_ms = 86400000, .in_flight_max = 100, .rows_max = 1000000};
     *state = &fixture;
@@ -159,7 +159,7 @@ static void wait_for_sent(struct fixture *f, int count)
     int64_t give_up = weir_deadline_in_ms(20000);
     pthread_mutex_lock(&producer->lock);
     while (producer->count < count && weir_now_ns() < give_up)
-        wake_wait(&producer->changed, &producer->lock, give_up);
+        condition_wait(&producer->changed, &producer->lock, give_up);
     assert_true(producer->count >= count);
     pthread_mutex_unlock(&producer->lock);
 }
@@ -415,7 +415,7 @@ static void two_relays_of_one_database_take_turns(void **state)
     other->kit = f->kit;
     assert_int_equal(kit_start(&other->kit), WEIR_OK);
     pthread_mutex_init(&other->producer.lock, NULL);
-    wake_condition_init(&other->producer.changed);
+    condition_init(&other->producer.changed);
     other->settings = f->settings;
     start_outbox(other);
     assert_int_equal(publish(other, "k", "of the other"), WEIR_OK);

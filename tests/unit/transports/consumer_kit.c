@@ -1,10 +1,11 @@
 #include "consumer_kit.h"
 
-#include <errno.h>
 #include <time.h>
 
+#include <weir/clock.h>
 #include <weir/id.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* ---- the handler ---- */
@@ -30,16 +31,8 @@ static void note_handled(struct kit *kit, const Echo__EchoRequest *request)
 /* Holds: lock. True when the call was over before. */
 static bool wait_unblocked(struct kit *kit, struct weir_call *call)
 {
-    while (kit->blocked && !weir_call_over(call)) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 2000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&kit->changed, &kit->lock, &until);
-    }
+    while (kit->blocked && !weir_call_over(call))
+        condition_wait(&kit->changed, &kit->lock, weir_deadline_in_ms(2));
     return kit->blocked;
 }
 
@@ -115,16 +108,12 @@ static void make_service(struct kit *kit)
 struct kit *kit_new(struct kit_broker *broker, int partitions)
 {
     char id[WEIR_ID_SIZE];
-    pthread_condattr_t monotonic;
     struct kit *kit = NEW(struct kit);
     kit->broker = broker;
     kit->partitions = partitions;
     kit->fail_index = kit->block_index = -1;
     pthread_mutex_init(&kit->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&kit->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&kit->changed);
     if (broker)
         kit_topic_new(broker, "consumer", partitions, kit->topic, sizeof kit->topic);
     else
@@ -233,13 +222,11 @@ struct kit_stop kit_stop(struct weir_consumer *consumer, int64_t drain_ms, int64
 
 void kit_wait_handled(struct kit *kit, int least)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += 30;
+    int64_t until = weir_deadline_in_ms(30000);
     pthread_mutex_lock(&kit->lock);
-    int waited = 0;
-    while (kit->handled < least && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&kit->changed, &kit->lock, &until);
+    bool in_time = true;
+    while (kit->handled < least && in_time)
+        in_time = condition_wait(&kit->changed, &kit->lock, until);
     int handled = kit->handled;
     pthread_mutex_unlock(&kit->lock);
     if (handled < least)

@@ -18,6 +18,7 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* Asked for at once, of each method and each worker. */
@@ -138,11 +139,7 @@ struct rpc_server *rpc_server_new(const struct rpc_server_options *options, cons
     for (size_t i = 0; i < method_count; i++)
         server->methods[i].method = methods[i];
     pthread_mutex_init(&server->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->idle, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&server->idle);
 
     server->worker_count = options->threads > 0 ? (size_t)options->threads : 1;
     server->workers = memory_zalloc(server->worker_count * sizeof *server->workers);
@@ -215,8 +212,9 @@ static enum weir_status cannot_listen(const char *address, struct weir_error *er
         return weir_fail(err, WEIR_UNAVAILABLE, "cannot listen on %s", address);
     size_t length = (size_t)(colon - address);
     bool bracketed = length >= 2 && address[0] == '[' && address[length - 1] == ']';
-    memcpy(host, address + bracketed, length - 2 * bracketed);
-    host[length - 2 * bracketed] = 0;
+    size_t edge = bracketed ? 1 : 0;
+    memcpy(host, address + edge, length - 2 * edge);
+    host[length - 2 * edge] = 0;
 
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     int problem = getaddrinfo(host, colon + 1, &hints, &found);
@@ -244,10 +242,11 @@ static enum weir_status check_unix_path(const char *address, struct weir_error *
     struct sockaddr_un path = {.sun_family = AF_UNIX};
     if (strncmp(address, "unix:", 5) != 0)
         return WEIR_OK;
-    if (strlen(address + 5) >= sizeof path.sun_path)
+    size_t length = strlen(address + 5);
+    if (length >= sizeof path.sun_path)
         return weir_fail(err, WEIR_INVALID_ARGUMENT, "cannot listen on %s: the path is longer than %zu bytes",
                          address, sizeof path.sun_path - 1);
-    strcpy(path.sun_path, address + 5);
+    memcpy(path.sun_path, address + 5, length);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool taken = fd >= 0 && connect(fd, (struct sockaddr *)&path, sizeof path) == 0;
     if (fd >= 0)
@@ -344,26 +343,23 @@ void rpc_server_close(struct rpc_server *server)
     grpc_server_shutdown_and_notify(server->core, server->control, server);
 }
 
-static gpr_timespec in_ms(int64_t ms)
-{
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
-}
-
 /* Both wait for a moment. */
-static bool rpcs_are_gone(struct rpc_server *server, gpr_timespec until)
+static bool rpcs_are_gone(struct rpc_server *server, int64_t most_ms)
 {
-    struct timespec at = {.tv_sec = (time_t)until.tv_sec, .tv_nsec = until.tv_nsec};
+    int64_t until = weir_deadline_in_ms(most_ms);
     pthread_mutex_lock(&server->lock);
-    int errnum = 0;
-    while (server->rpcs > 0 && errnum != ETIMEDOUT)
-        errnum = pthread_cond_timedwait(&server->idle, &server->lock, &at);
+    bool in_time = true;
+    while (server->rpcs > 0 && in_time)
+        in_time = condition_wait(&server->idle, &server->lock, until);
     bool gone = server->rpcs == 0;
     pthread_mutex_unlock(&server->lock);
     return gone;
 }
 
-static bool core_is_shut(struct rpc_server *server, gpr_timespec until)
+static bool core_is_shut(struct rpc_server *server, int64_t most_ms)
 {
+    gpr_timespec until =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(most_ms, GPR_TIMESPAN));
     if (!server->shut)
         server->shut = grpc_completion_queue_next(server->control, until, NULL).type == GRPC_OP_COMPLETE;
     return server->shut;
@@ -374,9 +370,9 @@ bool rpc_server_wait(struct rpc_server *server, struct weir_context *context)
     int64_t gone_ns = 0, linger_ns = LINGER_MS * WEIR_NS_PER_MS;
     while (server->started && !server->shut) {
         bool last = weir_context_status(context) != WEIR_OK;
-        if (gone_ns == 0 && rpcs_are_gone(server, in_ms(last ? 0 : STEP_MS)))
+        if (gone_ns == 0 && rpcs_are_gone(server, last ? 0 : STEP_MS))
             gone_ns = weir_now_ns();
-        if (gone_ns != 0 && !core_is_shut(server, in_ms(last ? 0 : STEP_MS)) &&
+        if (gone_ns != 0 && !core_is_shut(server, last ? 0 : STEP_MS) &&
             weir_now_ns() - gone_ns > linger_ns) {
             rpc_server_abort(server); /* connections whose peers do not read, or do not answer */
             linger_ns = INT64_MAX;
@@ -431,7 +427,7 @@ static void shut_down(struct rpc_server *server)
         if (!server->workers[i].has_thread)
             server->workers[i].has_thread =
                 pthread_create(&server->workers[i].thread, NULL, work, &server->workers[i]) == 0;
-    while (!core_is_shut(server, in_ms(1000)) || !rpcs_are_gone(server, in_ms(1000)))
+    while (!core_is_shut(server, 1000) || !rpcs_are_gone(server, 1000))
         continue;
     grpc_server_destroy(server->core);
     grpc_completion_queue_shutdown(server->control);

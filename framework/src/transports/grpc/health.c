@@ -7,6 +7,7 @@
 
 #include <weir/clock.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* While somebody watches. */
@@ -42,11 +43,7 @@ struct health *health_new(struct weir_app *app, const char *const *services, siz
     health->services = services;
     health->count = count;
     pthread_mutex_init(&health->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&health->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    condition_init(&health->changed);
     return health;
 }
 
@@ -173,8 +170,7 @@ static void *look(void *arg)
         for (struct watch *watch = health->watches; watch; watch = watch->next)
             tell(health, watch);
         int64_t until = weir_deadline_in_ms(LOOK_EVERY_MS);
-        struct timespec at = {.tv_sec = until / WEIR_NS_PER_S, .tv_nsec = until % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&health->changed, &health->lock, &at);
+        condition_wait(&health->changed, &health->lock, until);
     }
     pthread_mutex_unlock(&health->lock);
     return NULL;

@@ -1,14 +1,13 @@
 #include "transports/kafka/client.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* Runs on: any thread of librdkafka's, also while the client is destroyed: uses nothing of ours. */
@@ -112,26 +111,21 @@ static void *reap(void *arg)
 bool client_destroy(rd_kafka_t *client, int flags, int64_t deadline_ns)
 {
     struct reaper *reaper = NEW(struct reaper);
-    pthread_condattr_t monotonic;
     pthread_t thread;
     reaper->client = client;
     reaper->flags = flags;
     pthread_mutex_init(&reaper->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&reaper->over, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&reaper->over);
     if (pthread_create(&thread, NULL, reap, reaper) != 0) {
         reaper_free(reaper);
         return false; /* it leaks; the process is at its end or out of threads */
     }
     pthread_detach(thread);
 
-    struct timespec until = {.tv_sec = deadline_ns / WEIR_NS_PER_S, .tv_nsec = deadline_ns % WEIR_NS_PER_S};
-    int waited = 0;
+    bool in_time = true;
     pthread_mutex_lock(&reaper->lock);
-    while (!reaper->done && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&reaper->over, &reaper->lock, &until);
+    while (!reaper->done && in_time)
+        in_time = condition_wait(&reaper->over, &reaper->lock, deadline_ns);
     bool done = reaper->done;
     reaper->left = true;
     pthread_mutex_unlock(&reaper->lock);

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 #define ASK_EVERY_MS 1000
@@ -31,12 +31,8 @@ struct cluster {
 struct cluster *cluster_new(void)
 {
     struct cluster *cluster = NEW(struct cluster);
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&cluster->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&cluster->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&cluster->changed);
     return cluster;
 }
 
@@ -137,8 +133,7 @@ static void *watch(void *arg)
         if (cluster->stopping)
             break;
         int64_t until_ns = weir_deadline_in_ms(ASK_EVERY_MS);
-        struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&cluster->changed, &cluster->lock, &until);
+        condition_wait(&cluster->changed, &cluster->lock, until_ns);
     }
     pthread_mutex_unlock(&cluster->lock);
     return NULL;

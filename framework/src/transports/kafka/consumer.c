@@ -12,6 +12,7 @@
 #include <weir/log.h>
 
 #include "call/call.h"
+#include "core/condition.h"
 #include "core/memory.h"
 #include "transports/kafka/client.h"
 #include "transports/kafka/cluster.h"
@@ -240,12 +241,8 @@ struct weir_consumer *consumer_new(struct weir_service *service, const struct we
     consumer->cluster = cluster_new();
     cluster_listen(consumer->cluster, forget_when_new, consumer);
 
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&consumer->work, &monotonic);
-    pthread_cond_init(&consumer->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&consumer->work);
+    condition_init(&consumer->idle);
     pthread_mutex_init(&consumer->lock, NULL);
     pthread_mutex_init(&consumer->dead_letters_lock, NULL);
     return consumer;

@@ -1,11 +1,10 @@
 /* Partitions as they are assigned, fetched from and revoked. */
+#include "core/condition.h"
 #include "transports/kafka/consumer.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
@@ -310,10 +309,9 @@ static void wait_until_quiet(struct weir_consumer *consumer, const rd_kafka_topi
                              int wait_ms)
 {
     int64_t until_ns = weir_deadline_in_ms(wait_ms);
-    struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
-    while (!is_quiet(consumer, list) && !consumer->stopping)
-        if (pthread_cond_timedwait(&consumer->idle, &consumer->lock, &until) == ETIMEDOUT)
-            return;
+    bool in_time = true;
+    while (!is_quiet(consumer, list) && !consumer->stopping && in_time)
+        in_time = condition_wait(&consumer->idle, &consumer->lock, until_ns);
 }
 
 /* Holds: lock. What is not in a handler is dropped; the next owner gets it. */

@@ -1,9 +1,9 @@
 /* The consumer's stop: every step is bounded, because a broker that does not answer would hold
  * rd_kafka_commit() for minutes, rd_kafka_consumer_close() for longer, and rd_kafka_destroy() for ever. */
+#include "core/condition.h"
 #include "transports/kafka/consumer.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
@@ -97,33 +97,12 @@ enum weir_status consumer_quiesce(void *self, struct weir_error *err)
 
 /* ---- drain ---- */
 
-struct alarm {
-    struct weir_context_watch watch;
-    struct weir_consumer *consumer;
-};
-
-static void wake_drain(struct weir_context_watch *watch, enum weir_status status)
-{
-    struct weir_consumer *consumer = ((struct alarm *)(void *)watch)->consumer;
-    (void)status;
-    pthread_mutex_lock(&consumer->lock);
-    pthread_cond_broadcast(&consumer->idle);
-    pthread_mutex_unlock(&consumer->lock);
-}
-
 /* Holds: lock, lets go of it meanwhile. */
 static void wait_until_idle(struct weir_consumer *consumer, struct weir_context *context)
 {
     while ((consumer->running_count > 0 || consumer_has_gaps(consumer)) &&
-           weir_context_status(context) == WEIR_OK) {
-        int64_t until_ns = weir_context_deadline_ns(context);
-        if (until_ns == WEIR_NEVER) {
-            pthread_cond_wait(&consumer->idle, &consumer->lock);
-            continue;
-        }
-        struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&consumer->idle, &consumer->lock, &until);
-    }
+           weir_context_status(context) == WEIR_OK)
+        condition_wait(&consumer->idle, &consumer->lock, weir_context_deadline_ns(context));
 }
 
 /* Holds: lock. Handlers that run; what is on its way to the dead letters is nobody's thread. */
@@ -139,22 +118,21 @@ static int64_t count_handlers(const struct weir_consumer *consumer)
 static void wait_for_cancelled(struct weir_consumer *consumer)
 {
     int64_t until_ns = weir_deadline_in_ms(CUT_WAIT_MS);
-    struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
     while (count_handlers(consumer) > 0 && weir_now_ns() < until_ns)
-        pthread_cond_timedwait(&consumer->idle, &consumer->lock, &until);
+        condition_wait(&consumer->idle, &consumer->lock, until_ns);
 }
 
 enum weir_status consumer_drain(void *self, struct weir_context *context, struct weir_work *work,
                                 struct weir_error *err)
 {
     struct weir_consumer *consumer = self;
-    struct alarm alarm = {.watch.over = wake_drain, .consumer = consumer};
+    struct condition_watch watch;
     (void)err;
-    weir_context_watch(context, &alarm.watch);
+    condition_watch(&watch, context, &consumer->lock, &consumer->idle);
     pthread_mutex_lock(&consumer->lock);
     wait_until_idle(consumer, context);
     pthread_mutex_unlock(&consumer->lock);
-    weir_context_unwatch(&alarm.watch);
+    condition_unwatch(&watch);
 
     consumer_cancel_all(consumer);
     pthread_mutex_lock(&consumer->lock);

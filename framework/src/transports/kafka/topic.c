@@ -1,15 +1,14 @@
 /* A typed message becomes a record of its topic. */
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/id.h>
 #include <weir/kafka.h>
 
+#include "core/condition.h"
 #include "core/memory.h"
 
 /* Shared by the call that waits and the report that may come after it gave up; the last one frees it. */
@@ -22,20 +21,11 @@ struct waiter {
     char text[256];
 };
 
-struct waiter_watch {
-    struct weir_context_watch watch;
-    struct waiter *waiter;
-};
-
 static struct waiter *waiter_new(void)
 {
     struct waiter *waiter = NEW(struct waiter);
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&waiter->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter->over, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&waiter->over);
     atomic_init(&waiter->references, 1);
     return waiter;
 }
@@ -65,34 +55,18 @@ static void on_delivered(void *state, enum weir_status status, int32_t partition
     waiter_release(waiter);
 }
 
-static void on_context_over(struct weir_context_watch *watch, enum weir_status status)
-{
-    struct waiter *waiter = ((struct waiter_watch *)(void *)watch)->waiter;
-    (void)status;
-    pthread_mutex_lock(&waiter->lock);
-    pthread_cond_signal(&waiter->over);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
 /* Until the report, or the end of the call: then its status. */
 static enum weir_status wait_for_report(struct waiter *waiter, struct weir_context *context)
 {
-    struct waiter_watch watch = {.watch = {.over = on_context_over}, .waiter = waiter};
-    weir_context_watch(context, &watch.watch);
+    struct condition_watch watch;
+    condition_watch(&watch, context, &waiter->lock, &waiter->over);
     pthread_mutex_lock(&waiter->lock);
     enum weir_status ended = WEIR_OK;
-    while (!waiter->reported && (ended = weir_context_status(context)) == WEIR_OK) {
-        int64_t deadline = weir_context_deadline_ns(context);
-        if (deadline == WEIR_NEVER) {
-            pthread_cond_wait(&waiter->over, &waiter->lock);
-            continue;
-        }
-        struct timespec until = {.tv_sec = deadline / WEIR_NS_PER_S, .tv_nsec = deadline % WEIR_NS_PER_S};
-        pthread_cond_timedwait(&waiter->over, &waiter->lock, &until);
-    }
+    while (!waiter->reported && (ended = weir_context_status(context)) == WEIR_OK)
+        condition_wait(&waiter->over, &waiter->lock, weir_context_deadline_ns(context));
     enum weir_status status = waiter->reported ? waiter->status : ended;
     pthread_mutex_unlock(&waiter->lock);
-    weir_context_unwatch(&watch.watch);
+    condition_unwatch(&watch);
     return status;
 }
 
