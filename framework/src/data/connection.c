@@ -262,11 +262,9 @@ static enum weir_status compile(struct connection *connection, const char *sql, 
 static struct statement *take(struct connection *connection, const char *sql, struct weir_error *err)
 {
     uint64_t hash = hash_of(sql);
-    struct statement *statement = find(connection, sql, hash);
-    if (!statement) {
-        statement = NEW(struct statement);
-        statement->uncached = true;
-    }
+    struct statement *cached = find(connection, sql, hash);
+    struct statement *statement = cached ? cached : NEW(struct statement);
+    statement->uncached = !cached;
     if (!statement->handle && compile(connection, sql, &statement->handle, err) != WEIR_OK) {
         if (statement->uncached)
             free(statement);

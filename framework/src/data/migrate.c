@@ -118,8 +118,11 @@ static enum weir_status step(struct connection *connection, const char *owner, c
 enum weir_status migrate(struct connection *connection, const char *owner, const char *const *migrations,
                          struct weir_error *err)
 {
+    static const char *const none[] = {NULL};
     int64_t known = 0;
-    while (migrations && migrations[known])
+    if (!migrations)
+        migrations = none;
+    while (migrations[known])
         known++;
 
     enum weir_status status = connection_script(connection, "PRAGMA foreign_keys = OFF", err);

@@ -85,13 +85,13 @@ int64_t outbox_unpublished(struct weir_outbox *outbox);
 int64_t outbox_oldest_ms(struct weir_outbox *outbox);
 
 /* Another broker is there than before, or it is known for the first time. Any thread; does not block. */
-void outbox_cluster_is(void *outbox, const char *cluster);
+void outbox_cluster_is(void *self, const char *cluster);
 
 /* ---- Within the outbox ---- */
 
 /* relay.c */
-void *relay_send(void *outbox); /* the sender thread */
-void *relay_mark(void *outbox); /* the marker thread */
+void *relay_send(void *self); /* the sender thread */
+void *relay_mark(void *self); /* the marker thread */
 /* Holds: lock. */
 int64_t relay_unpublished(const struct weir_outbox *outbox);
 /* Frees it. Nothing runs, nothing is sent. */

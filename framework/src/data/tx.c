@@ -212,7 +212,7 @@ static sqlite3_stmt *at(const struct weir_rows *rows, int column)
     else
         weir_fail(&err, WEIR_INTERNAL, "%s: a column was read without a row: weir_rows_next() gives one",
                   rows->db->name);
-    rows_fail((struct weir_rows *)(uintptr_t)rows, &err);
+    rows_fail((struct weir_rows *)rows, &err);
     return NULL;
 }
 

@@ -173,7 +173,7 @@ static void finish(struct http_transfer *transfer, const struct http_result *res
     struct http_client *client = transfer->client;
     if (transfer->active)
         curl_multi_remove_handle(client->multi, transfer->easy);
-    *(transfer->previous ? &transfer->previous->next : &client->transfers) = transfer->next;
+    *(transfer == client->transfers ? &client->transfers : &transfer->previous->next) = transfer->next;
     if (transfer->next)
         transfer->next->previous = transfer->previous;
     transfer->request->done(transfer->request, result);

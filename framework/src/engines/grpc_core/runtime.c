@@ -215,6 +215,6 @@ void core_args_add(struct core_args *args, const char *key, int64_t value)
     assert(args->count < CORE_ARGS_MAX);
     grpc_arg *arg = &args->list[args->count++];
     arg->type = GRPC_ARG_INTEGER;
-    arg->key = (char *)(uintptr_t)key; /* the core copies it */
+    arg->key = (char *)key; /* the core copies it */
     arg->value.integer = value > INT_MAX ? INT_MAX : (int)value;
 }

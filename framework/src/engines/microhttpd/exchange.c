@@ -109,7 +109,7 @@ static struct MHD_Response *new_response(const struct http_answer *answer)
 {
     struct MHD_Response *response;
     if (answer->body_free) {
-        void *data = (void *)(uintptr_t)answer->body.data; /* libmicrohttpd only reads it */
+        void *data = (void *)answer->body.data; /* libmicrohttpd only reads it */
         response = MHD_create_response_from_buffer_with_free_callback_cls(
             answer->body.size, data, answer->body_free, answer->body_free_arg);
     } else {

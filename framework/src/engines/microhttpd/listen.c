@@ -27,6 +27,7 @@ static uint64_t listener_inode(const char *table, int port)
     while (!found && fgets(line, sizeof line, file)) {
         unsigned local_port, state;
         uint64_t inode;
+        /* NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers fit */
         if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*u %*u %" SCNu64, &local_port, &state,
                    &inode) == 3 &&
             (int)local_port == port && state == 0x0A /* TCP_LISTEN */)

@@ -52,7 +52,7 @@ void refuse_connection(struct connection *connection, int status, const char *te
 
 static void close_lingerer(struct loop *loop, struct lingerer *lingerer)
 {
-    *(lingerer->previous ? &lingerer->previous->next : &loop->lingerers) = lingerer->next;
+    *(lingerer == loop->lingerers ? &loop->lingerers : &lingerer->previous->next) = lingerer->next;
     if (lingerer->next)
         lingerer->next->previous = lingerer->previous;
     loop->lingerer_count--;

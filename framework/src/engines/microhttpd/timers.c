@@ -62,7 +62,7 @@ void timer_set(struct exchange *exchange, int64_t deadline_ns)
         return;
     if (loop->timer_count == loop->timer_capacity) {
         loop->timer_capacity = loop->timer_capacity ? 2 * loop->timer_capacity : 64;
-        loop->timers = memory_realloc(loop->timers, loop->timer_capacity * sizeof *loop->timers);
+        loop->timers = memory_realloc(loop->timers, loop->timer_capacity * sizeof(struct exchange *));
     }
     loop->timers[loop->timer_count] = exchange;
     sift_up(loop, loop->timer_count++);

@@ -171,7 +171,8 @@ static void add_method(struct weir_grpc_server *server, struct weir_service *ser
                        const struct weir_method *method, char *path, enum weir_method_kind kind)
 {
     struct served *served = &server->served[server->method_count];
-    *served = (struct served){.service = service, .method = method, .path = path};
+    *served = (struct served){.service = service, .method = method};
+    served->path = path;
     server->methods[server->method_count++] = (struct rpc_method){.path = path, .kind = kind, .user = served};
 }
 

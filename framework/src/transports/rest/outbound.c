@@ -67,8 +67,8 @@ static enum weir_status read_variable(struct writer *writer, const char *path, s
 {
     const struct weir_message *message = writer->method->request;
     struct weir_buffer inner = {0};
-    enum weir_status status = WEIR_OK;
-    for (const char *at = path, *dot; status == WEIR_OK; at = dot + 1) {
+    enum weir_status status;
+    for (const char *at = path, *dot;; at = dot + 1) {
         char name[NAME_MAX_SIZE];
         dot = strchr(at, '.');
         size_t size = dot ? (size_t)(dot - at) : strlen(at);
@@ -79,17 +79,18 @@ static enum weir_status read_variable(struct writer *writer, const char *path, s
         const struct weir_field *field = router_field(message, name);
         if (!field) {
             status = weir_fail(writer->err, WEIR_INTERNAL, "%s has no field %s", message->full_name, name);
-        } else if (!dot) {
+            break;
+        }
+        if (!dot) {
             status = read_value(writer, message, field, wire);
             break;
-        } else {
-            struct weir_buffer payload = {0};
-            take_payload(wire, field->number, false, &payload);
-            weir_buffer_free(&inner);
-            inner = payload;
-            wire = weir_buffer_bytes(&inner);
-            message = field->message;
         }
+        struct weir_buffer payload = {0};
+        take_payload(wire, field->number, false, &payload);
+        weir_buffer_free(&inner);
+        inner = payload;
+        wire = weir_buffer_bytes(&inner);
+        message = field->message;
     }
     weir_buffer_free(&inner);
     return status;

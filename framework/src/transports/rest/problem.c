@@ -142,7 +142,9 @@ static bool read_text(struct reader *reader, char *ret_text, size_t size)
                 c = ' ';
             }
         }
-        put(ret_text, size, &length, (unsigned char)c < 0x20 ? ' ' : c);
+        if ((unsigned char)c < 0x20)
+            c = ' ';
+        put(ret_text, size, &length, c);
     }
     ret_text[length] = 0;
     return take(reader, '"');

@@ -171,7 +171,7 @@ enum weir_status transcode_field(const struct weir_message *message, const struc
     enum weir_status status = right
                                   ? weir_wire_to_json(&alone, weir_buffer_bytes(&part), options, &json, err)
                                   : weir_fail(err, WEIR_INTERNAL, "the bytes are no %s", message->full_name);
-    const uint8_t *colon = status == WEIR_OK ? memmem(json.data, json.size, "\":", 2) : NULL;
+    const uint8_t *colon = status == WEIR_OK && json.size > 0 ? memmem(json.data, json.size, "\":", 2) : NULL;
     if (colon)
         weir_buffer_append(ret_json, colon + 2, json.size - (size_t)(colon + 2 - json.data) - 1);
     else if (status == WEIR_OK)
