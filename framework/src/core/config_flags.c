@@ -4,8 +4,9 @@
 #include "core/config_parts.h"
 #include "core/nearest.h"
 
-/* Read by others (the lifecycle, this file), not keys of a section. */
-static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_PLATFORM_GRACE_MS"};
+/* No keys of a section: read by this file, the lifecycle, the command `weir`, the scripts, the tests. */
+static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_PLATFORM_GRACE_MS", "WEIR_DESCRIPTORS",
+                                              "WEIR_NO_INSTALL", "WEIR_TEST_BROKERS"};
 
 static const char *const known_flags[] = {"--config",       "--help",         "--version",
                                           "--check-config", "--print-config", "--plan"};

@@ -62,7 +62,9 @@ void tool_say_nearest(const struct weir_schema *schema, const char *what, const 
     if (nearest.name)
         tool_fail(EX_USAGE, "there is no %s %s; did you mean %s?", what, name, nearest.name);
     else
-        tool_fail(EX_USAGE, "there is no %s %s; weir ls lists what there is", what, name);
+        tool_fail(EX_USAGE,
+                  "there is no %s %s in these contracts; weir ls lists them, --descriptors FILE takes others",
+                  what, name);
 }
 
 /* "Reserve", "InventoryService/Reserve": an end that begins with a word. */
