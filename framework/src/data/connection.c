@@ -47,8 +47,8 @@ static enum weir_status status_of(const struct connection *connection, int code)
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_PROTOCOL:
+    case SQLITE_FULL: /* the disk: a matter of the server's, which passes */
         return WEIR_UNAVAILABLE;
-    case SQLITE_FULL:
     case SQLITE_NOMEM:
     case SQLITE_TOOBIG:
         return WEIR_RESOURCE_EXHAUSTED;

@@ -154,6 +154,21 @@ static void a_defect_is_tried_three_times_and_then_set_aside(void **state)
     kit_stored_free(stored, 1);
 }
 
+static void a_store_that_is_damaged_empties_no_topic(void **state)
+{
+    struct kit *kit = *state;
+    kit->fail_index = 0;
+    kit->fail_times = 2;
+    kit->fail_status = WEIR_DATA_LOSS;
+    kit_send(kit, 0, 2, 1);
+    struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
+    kit_wait_handled(kit, 2);
+    kit_stop(consumer, 5000, 5000);
+
+    assert_int_equal(kit->runs, 4);
+    assert_int_equal(kit_committed_sum(kit), 2);
+}
+
 static void attempts_max_ends_the_attempts_of_a_transient_failure(void **state)
 {
     struct kit *kit = *state;
@@ -357,6 +372,7 @@ int main(void)
         TEST(a_message_that_can_never_succeed_is_set_aside_and_the_next_ones_go_on),
         TEST(what_is_no_message_is_set_aside),
         TEST(a_defect_is_tried_three_times_and_then_set_aside),
+        TEST(a_store_that_is_damaged_empties_no_topic),
         TEST(attempts_max_ends_the_attempts_of_a_transient_failure),
         TEST(what_became_of_messages_is_counted_and_how_many_wait),
         TEST(no_more_is_held_than_in_flight_max),

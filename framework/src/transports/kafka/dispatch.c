@@ -195,13 +195,15 @@ static void log_item(const struct item *item, const char *message, enum weir_sta
                   weir_field_text("status", weir_status_name(status)), weir_field_text("error", text));
 }
 
-/* A defect may be of the moment; a few attempts tell. */
+/* A defect may be of the moment; a few attempts tell. DATA_LOSS is of our own store: the message is as good as it was, and
+ * setting one after the other aside would empty the topic. */
 static bool try_again(const struct item *item, enum weir_status status)
 {
     int64_t most = item->partition->consumer->options.attempts_max;
     if (status == WEIR_INTERNAL)
         return item->attempts < CONSUMER_DEFECTS_MAX && (most == 0 || item->attempts < most);
-    return weir_status_is_transient(status) && (most == 0 || item->attempts < most);
+    bool passes = weir_status_is_transient(status) || status == WEIR_DATA_LOSS;
+    return passes && (most == 0 || item->attempts < most);
 }
 
 /* Holds nothing. */
@@ -263,7 +265,7 @@ static void finish(struct weir_call *call)
     if (status != WEIR_OK)
         snprintf(text, sizeof text, "%s",
                  call->error.status == status && call->error.text[0] ? call->error.text
-                                                                      : call_error_text(call));
+                                                                     : call_error_text(call));
 
     pthread_mutex_lock(&consumer->lock);
     item->call = NULL;
