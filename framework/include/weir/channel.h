@@ -23,9 +23,10 @@
 
 struct weir_channel;
 
+/* Every member but needs is a key of the same name in the configuration's section. Zero is the default. */
 struct weir_channel_options {
-    const char *target;         /* "127.0.0.1:9082". Key `target` in the configuration's section */
-    int64_t timeout_ms;         /* the most that one call gets. Default 10,000. Key `timeout_ms` */
+    const char *target;         /* Required, here or there: "127.0.0.1:9082", "unix:PATH" */
+    int64_t timeout_ms;         /* the most that one unary call gets. Default 10,000 */
     int64_t connect_backoff_ms; /* the longest time between attempts to connect. Default 200 */
     const void *needs[WEIR_NEEDS_MAX];
 };

@@ -64,6 +64,7 @@ WEIR_API enum weir_status weir_topic_post(struct weir_call *call, struct weir_pr
 
 /* ---- Consumer ---- */
 
+/* Every member but needs is a key of the same name in the configuration's section. Zero is the default. */
 struct weir_consumer_options {
     const char *brokers;   /* Required, here or there */
     const char *group;     /* Default: the app's name */
@@ -74,8 +75,8 @@ struct weir_consumer_options {
     int64_t session_timeout_ms; /* Default 6,000; 4,000 suits the development broker */
     int64_t attempts_max;  /* of a message whose handler fails with a transient status. Default 0: for ever */
     int64_t fetch_wait_ms; /* how long a broker may hold a fetch while it has nothing. Default 20 */
-    bool
-        trust_principal; /* the producers are services of ours: believe the weir-principal of their records */
+    bool trust_principal;  /* the producers are services of ours: believe the weir-principal of their records.
+                            * Default false: nobody is known */
     const char *dead_letter_suffix; /* Default ".dlt": a message that can never succeed goes to <topic>.dlt */
     const void *needs[WEIR_NEEDS_MAX];
 };

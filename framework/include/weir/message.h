@@ -70,7 +70,7 @@ struct weir_field {
     bool map;       /* repeated entries with key = 1, value = 2 */
     bool optional;  /* explicit presence: proto3 optional, a member of a real oneof, or a message */
     bool required;  /* proto2 */
-    bool sensitive; /* (weir.sensitive): masked in logs and recordings */
+    bool sensitive; /* (weir.sensitive): masked in JSON that is made with `mask` */
     int16_t oneof;  /* index of the real oneof it belongs to; -1: none (proto3 optional is none) */
     const struct weir_message *message;  /* type MESSAGE */
     const struct weir_enum *enumeration; /* type ENUM */

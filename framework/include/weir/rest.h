@@ -19,7 +19,7 @@ struct weir_rest_options {
     int64_t head_bytes_max;  /* request line and headers. Default 8,192: more is 431, a longer target 414 */
     int64_t body_bytes_max;  /* Default 1 MiB: more is 413 */
     int64_t head_timeout_ms; /* absolute, from the first byte of a request. Default 10,000 */
-    int64_t body_timeout_ms; /* absolute. Default 30,000: then 408 */
+    int64_t body_timeout_ms; /* absolute: for a body (then 408), and for taking the answer. Default 30,000 */
     int64_t idle_timeout_ms; /* between requests. Default 60,000 */
     int64_t timeout_ms;      /* a call's deadline, unless the request says less. Default 30,000 */
     int64_t in_flight_max;   /* calls; more are refused with 503. Default 1,024 */

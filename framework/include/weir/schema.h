@@ -1,4 +1,5 @@
-/* Tables built at run time from a FileDescriptorSet: for the gateway, the command line and replay. */
+/* Tables built at run time from a FileDescriptorSet: for programs that know a contract only
+ * then, as the command `weir`. */
 #ifndef WEIR_SCHEMA_H
 #define WEIR_SCHEMA_H
 
@@ -20,7 +21,7 @@ WEIR_API const struct weir_message *weir_schema_message(const struct weir_schema
                                                         const char *full_name);
 WEIR_API const struct weir_service_type *weir_schema_service(const struct weir_schema *schema,
                                                              const char *full_name);
-/* "package.Service/Method". Its `invoke` members and descriptors are NULL: for clients only. */
+/* "package.Service/Method". Its functions and descriptors are NULL: for clients only. */
 WEIR_API const struct weir_method *weir_schema_method(const struct weir_schema *schema, const char *path);
 
 /* Every service, in the order of the set; for listings. */

@@ -23,7 +23,7 @@ struct weir_sql;
 struct weir_tx;
 struct weir_rows;
 
-/* Every member but schema is a key of the same name in the configuration's section. */
+/* Every member but migrations and needs is a key of the same name in the configuration's section. */
 struct weir_sql_options {
     const char *url; /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
     /* The numbered migrations, oldest first, NULL at the end: applied in order, each in a transaction, under
@@ -41,7 +41,7 @@ WEIR_API struct weir_sql *weir_sql_add(struct weir_app *app, const char *name,
                                        const struct weir_sql_options *options);
 
 /* A bound parameter. Users pass ints, doubles, bools, const char * (NULL is NULL) and struct weir_bytes as
- * they are. */
+ * they are, 16 at most. */
 struct weir_value {
     enum { WEIR_VALUE_NULL, WEIR_VALUE_INT, WEIR_VALUE_DOUBLE, WEIR_VALUE_TEXT, WEIR_VALUE_BYTES } type;
     union {

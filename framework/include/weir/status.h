@@ -35,7 +35,8 @@ WEIR_API const char *weir_status_name(enum weir_status status);
 /* The inverse; false when there is no such name. */
 WEIR_API bool weir_status_parse(const char *name, enum weir_status *ret_status);
 
-/* The HTTP status of an answer with this status (google.rpc.Code's own mapping): 200, 404, 503... */
+/* The HTTP status of an answer with this status (google.rpc.Code's mapping, but for
+ * FAILED_PRECONDITION, which is 409): 200, 404, 503... */
 WEIR_API int weir_status_to_http(enum weir_status status);
 
 /* What an HTTP answer without a body of ours means, as gRPC's http-grpc-status-mapping has it,

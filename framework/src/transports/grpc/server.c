@@ -303,8 +303,8 @@ static const struct weir_component_ops component_ops = {
 /* ---- Add ---- */
 
 static const struct weir_config_key keys[] = {
-    {"listen", WEIR_CONFIG_LISTEN, offsetof(struct weir_grpc_options, listen), NULL,
-     "where to listen: HOST:PORT, [V6]:PORT or unix:PATH", .required = true},
+    {"listen", WEIR_CONFIG_LISTEN, offsetof(struct weir_grpc_options, listen), NULL, "where to listen",
+     .required = true},
     {"threads", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, threads), "1",
      "threads that serve connections, and run inline handlers", 1, 256, .required = false},
     {"message_bytes_max", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, message_bytes_max), "4194304",

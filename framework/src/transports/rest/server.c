@@ -19,8 +19,7 @@
 #define KEY(member) .name = #member, .offset = offsetof(struct weir_rest_options, member)
 
 static const struct weir_config_key keys[] = {
-    {KEY(listen), .type = WEIR_CONFIG_LISTEN, .required = true,
-     .help = "where to serve: HOST:PORT, [IPV6]:PORT or unix:PATH"},
+    {KEY(listen), .type = WEIR_CONFIG_LISTEN, .required = true, .help = "where to listen"},
     {KEY(threads), .type = WEIR_CONFIG_INT, .fallback = "1", .min = 1, .max = 64, .help = "event loops"},
     {KEY(connections_max), .type = WEIR_CONFIG_INT, .fallback = "10000", .min = 1, .max = 1000000,
      .help = "connections at once; more are refused with 503"},
