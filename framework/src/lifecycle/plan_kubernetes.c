@@ -76,13 +76,13 @@ void plan_kubernetes(const struct plan *plan, const char *app_name, const char *
     weir_buffer_printf(out, "  # preStop %lld + app.deadline_ms %lld + %d to leave\n", (long long)before,
                        (long long)stop, MARGIN_S);
     weir_buffer_printf(out, "  terminationGracePeriodSeconds: %lld\n  containers:\n    - name: ",
-                       (long long)(before + stop + MARGIN_S));
+                       (long long)before + (long long)stop + MARGIN_S);
     text_json(out, app_name);
     weir_buffer_printf(
         out,
         "\n      env:\n        # from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
         "        - {name: WEIR_PLATFORM_GRACE_MS, value: \"%lld\"}\n",
-        (long long)(stop + MARGIN_S) * 1000);
+        (long long)stop * 1000 + (long long)MARGIN_S * 1000);
     if (before)
         weir_buffer_printf(out,
                            "      # app.pre_drain_ms is 0: serves on while load balancers hear of the end\n"

@@ -240,7 +240,8 @@ static void each_mistake_is_told_with_its_place(void **state)
         {{.flags = "--config"},
          "command line: --config: needs a value\n"
          "t.yaml: cannot open: No such file or directory\n"},
-        {{.flags = "--plan=svg"}, "command line: --plan: expected text, json, dot or kubernetes, found \"svg\"\n"},
+        {{.flags = "--plan=svg"},
+         "command line: --plan: expected text, json, dot or kubernetes, found \"svg\"\n"},
 
         /* Types. */
         {{.file = "rest: {threads: many}\n"},
