@@ -173,7 +173,7 @@ static void finish(struct http_transfer *transfer, const struct http_result *res
     struct http_client *client = transfer->client;
     if (transfer->active)
         curl_multi_remove_handle(client->multi, transfer->easy);
-    *(transfer == client->transfers ? &client->transfers : &transfer->previous->next) = transfer->next;
+    *(transfer->previous ? &transfer->previous->next : &client->transfers) = transfer->next;
     if (transfer->next)
         transfer->next->previous = transfer->previous;
     transfer->request->done(transfer->request, result);
@@ -320,6 +320,7 @@ static int retry_due(struct http_client *client)
 static void finish_all(struct http_client *client)
 {
     while (client->transfers)
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): each one takes itself from the list before it is freed */
         finish_without(client->transfers, WEIR_CANCELLED, "the client stops");
 }
 
