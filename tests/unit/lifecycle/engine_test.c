@@ -437,9 +437,43 @@ static void an_app_without_components_runs_and_stops(void **state)
     end(&story);
 }
 
+static void a_stop_reports_its_own_work_and_not_that_of_an_earlier_restart(void **state)
+{
+    (void)state;
+    static const struct graph_line lines[] = {{"db", .restart = {1, 60000, 100, 100}}, {0}};
+    static const struct weir_work work = {
+        .in_flight = 6, .completed = 1, .cancelled = 1, .kept = 2, .undelivered = 3, .uncommitted = 4};
+    struct story story;
+    begin(&story, &options, lines);
+    fake(&story, "db")->work = work;
+    sim_at(&story.sim, 1000, failure(&story, "db", "lost its connection"));
+    sim_at(&story.sim, 2000, sim_signal());
+    assert_story(&story, NULL, EX_TEMPFAIL, false);
+    const struct engine_part *part = &story.sim.engine->parts[0];
+    assert_memory_equal(&part->work, &work, sizeof work);
+    assert_int_equal(part->restart_total, 1);
+    assert_true(story.sim.engine->was_ready);
+    end(&story);
+}
+
+static void an_event_of_a_component_that_was_not_added_is_odd_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &options, chain);
+    uint32_t count;
+    engine_handle(story.sim.engine, &(struct engine_event){.kind = EVENT_RUN}, 0, &count);
+    engine_handle(story.sim.engine, &(struct engine_event){.kind = EVENT_FAILED, .part = 3}, 0, &count);
+    assert_int_equal(count, 0);
+    assert_int_equal(story.sim.engine->odd_count, 1);
+    end(&story);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stop_reports_its_own_work_and_not_that_of_an_earlier_restart),
+        cmocka_unit_test(an_event_of_a_component_that_was_not_added_is_odd_and_changes_nothing),
         cmocka_unit_test(a_service_starts_along_its_edges_and_stops_against_them),
         cmocka_unit_test(a_failed_start_stops_only_what_started_and_names_its_cause),
         cmocka_unit_test(a_start_that_comes_back_too_late_begins_a_stop_and_is_cancelled_once),

@@ -145,11 +145,18 @@ static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now
 
 /* ---- Events ---- */
 
-static bool too_late(const struct seen_part *part, enum op op, int64_t now)
+static int64_t time_of(const struct seen_part *part, enum op op)
 {
     if (op == OP_START)
-        return now > part->start_end;
-    return now > (op == OP_FINISH ? part->finish_end : part->give_up);
+        return part->start_end;
+    if (op == OP_DESTROY)
+        return part->destroy_end;
+    return op == OP_FINISH ? part->finish_end : part->give_up;
+}
+
+static bool too_late(const struct seen_part *part, enum op op, int64_t now)
+{
+    return now > time_of(part, op);
 }
 
 static bool lost_something(const struct weir_work *work)
@@ -161,7 +168,7 @@ static void see_return(struct invariants *seen, const struct engine_event *event
 {
     struct seen_part *part = &seen->parts[event->part];
     const struct plan_part *plan = &seen->plan->parts[event->part];
-    bool late = seen->frozen ? part->given_up : too_late(part, event->op, now);
+    bool late = part->given_up || (!seen->frozen && too_late(part, event->op, now));
     part->running = OP_NONE;
     part->returned[event->op] = true;
     part->returned_at[event->op] = now;
@@ -359,6 +366,14 @@ static void see_limit(struct invariants *seen, const struct engine_action *actio
     part->limit = action->limit;
 }
 
+static void see_given_up(struct invariants *seen, const struct engine_action *action, int64_t now)
+{
+    struct seen_part *part = &seen->parts[action->part];
+    EXPECT(part->running == action->op, "S9", action->part);
+    EXPECT(now >= time_of(part, action->op), "L4", action->part);
+    part->given_up = true;
+}
+
 /* Components without a start are up as soon as all that they need is. */
 static void see_who_is_up(struct invariants *seen)
 {
@@ -457,12 +472,12 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
             seen->exited = true;
             break;
         case ACTION_STACKS:
-            EXPECT(seen->parts[actions[i].part].running == actions[i].op, "S9", actions[i].part);
-            seen->parts[actions[i].part].given_up = true;
+            see_given_up(seen, &actions[i], now);
             break;
         }
     }
     check_outcomes(seen, engine, now);
+    EXPECT(seen->stopping || (seen->event != EVENT_SIGNAL && seen->event != EVENT_STOP), "S10", PLAN_NONE);
     if (seen->stopping) {
         seen->announced = now >= seen->announce_until;
         EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);
