@@ -143,11 +143,11 @@ void cluster_start(struct cluster *cluster, rd_kafka_t *client)
 {
     cluster->client = client;
     cluster->stopping = false;
-    cluster->running = pthread_create(&cluster->thread, NULL, watch, cluster) == 0;
     pthread_mutex_lock(&cluster->lock);
     for (int i = 0; i < CLUSTER_LISTENERS_MAX; i++)
-        cluster->listeners[i].told = false;
+        cluster->listeners[i].told = false; /* before there is a thread: it may tell at once */
     pthread_mutex_unlock(&cluster->lock);
+    cluster->running = pthread_create(&cluster->thread, NULL, watch, cluster) == 0;
 }
 
 void cluster_begin_stop(struct cluster *cluster)

@@ -134,7 +134,7 @@ struct weir_consumer {
     int64_t commit_due_ns;
 
     struct cluster *cluster;     /* which one it is */
-    bool cluster_known;          /* cluster's thread only */
+    char cluster_id[128];        /* the one before; cluster's thread only */
     atomic_bool cluster_changed; /* since the poll thread looked */
     int64_t anew_until_ns;       /* poll thread only: until then an assignment begins at the beginning */
 

@@ -4,6 +4,9 @@
  * rebalance assigns it. A real cluster's id never changes. */
 #include "transports/kafka/consumer.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <weir/clock.h>
 #include <weir/log.h>
 
@@ -12,10 +15,9 @@
 void forget_when_new(void *arg, const char *cluster_id)
 {
     struct weir_consumer *consumer = arg;
-    (void)cluster_id;
-    if (consumer->cluster_known)
+    if (consumer->cluster_id[0] && strcmp(consumer->cluster_id, cluster_id) != 0)
         atomic_store(&consumer->cluster_changed, true);
-    consumer->cluster_known = true;
+    snprintf(consumer->cluster_id, sizeof consumer->cluster_id, "%s", cluster_id);
 }
 
 void forget_tick(struct weir_consumer *consumer)
