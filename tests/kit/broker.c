@@ -156,6 +156,8 @@ static void produce_one(rd_kafka_t *client, const struct kit_record *record)
     rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
     if (record->message_id)
         rd_kafka_header_add(headers, "ce_id", -1, record->message_id, -1);
+    if (record->principal)
+        rd_kafka_header_add(headers, "weir-principal", -1, record->principal, -1);
     rd_kafka_resp_err_t error = rd_kafka_producev(
         client, RD_KAFKA_V_TOPIC(record->topic), RD_KAFKA_V_PARTITION(record->partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),

@@ -32,8 +32,8 @@ char *kit_topic_new(struct kit_broker *broker, const char *stem, int partitions,
 /* One header "ce_id" where message_id is not NULL. Acknowledged when it returns. */
 struct kit_record {
     const char *topic;
-    int32_t partition; /* -1: by key */
-    const char *key, *message_id;
+    int32_t partition;                        /* -1: by key */
+    const char *key, *message_id, *principal; /* NULL: no such header */
     const void *value;
     size_t size;
 };

@@ -66,6 +66,8 @@ static enum weir_status handle(struct weir_call *call, const Echo__EchoRequest *
     if (kit->in_handler > kit->in_handler_most)
         kit->in_handler_most = kit->in_handler;
     snprintf(kit->message_id, sizeof kit->message_id, "%s", weir_call_message_id(call));
+    const char *principal = weir_context_principal(weir_call_context(call));
+    snprintf(kit->principal, sizeof kit->principal, "%s", principal ? principal : "nobody");
     int sleep_us = kit->sleep_us;
     pthread_cond_broadcast(&kit->changed);
     pthread_mutex_unlock(&kit->lock);
@@ -158,6 +160,7 @@ void kit_send(struct kit *kit, int first, int count, int keys)
             .partition = key % kit->partitions,
             .key = names[i][0],
             .message_id = names[i][1],
+            .principal = kit->send_principal,
             .value = wire.data,
             .size = wire.size,
         };

@@ -36,6 +36,8 @@ struct kit {
     int out_of_order;                /* first times that came before an earlier one of their key */
     int in_handler, in_handler_most;
     char message_id[128];       /* of the last one */
+    const char *send_principal; /* what records claim; NULL: nobody */
+    char principal[64];         /* who asked, as the last handler was told */
     bool blocked;               /* handlers wait until it is false, or their call is over */
     int block_index;            /* only this message's; -1: all */
     int told_to_end;            /* blocked handlers whose call was over */

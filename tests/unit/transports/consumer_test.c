@@ -154,6 +154,23 @@ static void a_defect_is_tried_three_times_and_then_set_aside(void **state)
     kit_stored_free(stored, 1);
 }
 
+static void who_asks_is_believed_of_producers_that_are_trusted_and_of_no_others(void **state)
+{
+    struct kit *kit = *state;
+    kit->send_principal = "ada";
+    kit_send(kit, 0, 1, 1);
+    struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
+    kit_wait_handled(kit, 1);
+    kit_stop(consumer, 5000, 5000);
+    assert_string_equal(kit->principal, "nobody");
+
+    kit_send(kit, 1, 1, 1);
+    consumer = kit_start(kit, NULL, &(struct weir_consumer_options){.trust_principal = true});
+    kit_wait_handled(kit, 2);
+    kit_stop(consumer, 5000, 5000);
+    assert_string_equal(kit->principal, "ada");
+}
+
 static void a_store_that_is_damaged_empties_no_topic(void **state)
 {
     struct kit *kit = *state;
@@ -372,6 +389,7 @@ int main(void)
         TEST(a_message_that_can_never_succeed_is_set_aside_and_the_next_ones_go_on),
         TEST(what_is_no_message_is_set_aside),
         TEST(a_defect_is_tried_three_times_and_then_set_aside),
+        TEST(who_asks_is_believed_of_producers_that_are_trusted_and_of_no_others),
         TEST(a_store_that_is_damaged_empties_no_topic),
         TEST(attempts_max_ends_the_attempts_of_a_transient_failure),
         TEST(what_became_of_messages_is_counted_and_how_many_wait),
