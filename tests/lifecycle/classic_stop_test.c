@@ -313,7 +313,14 @@ static void ingress_closes_streams_drain_offsets_are_committed_and_the_producer_
     last.text = last.key = (char *)"last";
     struct weir_buffer wire = {0};
     call_pack(&last.base, &wire);
-    kit_produce(f->broker, &(struct kit_record){"user.echo", -1, "last", "last", wire.data, wire.size}, 1);
+    kit_produce(f->broker,
+                &(struct kit_record){.topic = "user.echo",
+                                     .partition = -1,
+                                     .key = "last",
+                                     .message_id = "last",
+                                     .value = wire.data,
+                                     .size = wire.size},
+                1);
     weir_buffer_free(&wire);
     for (int i = 0; i < STREAMS; i++) {
         while (!streams[i].done && streams[i].received < ORDERS + 1)
