@@ -157,6 +157,7 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     if (!admin->options.listen)
         return WEIR_OK;
     const struct http_engine_options options = {.listen = admin->options.listen,
+                                                .name = "admin",
                                                 .threads = 1,
                                                 .connections_max = 64,
                                                 .body_bytes_max = 1024,

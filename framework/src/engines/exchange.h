@@ -85,7 +85,8 @@ void *exchange_server(const struct exchange *exchange);
 struct weir_bytes exchange_header(const struct exchange *exchange, const char *name);
 
 struct http_engine_options {
-    const char *listen; /* "127.0.0.1:8082", "[::1]:0", "unix:PATH" */
+    const char *listen; /* see core/listener.h */
+    const char *name;   /* the listener's; NULL: "http" */
     int64_t threads, connections_max, head_bytes_max, body_bytes_max;
     int64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms;
 };

@@ -29,11 +29,12 @@ struct http_engine *http_engine_new(const struct http_engine_options *options,
         .idle_timeout_ms = or_default(options->idle_timeout_ms, 60000),
     };
     engine->listen_text = memory_strdup(options->listen ? options->listen : "");
+    engine->name = memory_strdup(options->name ? options->name : "http");
     engine->options.listen = engine->listen_text;
+    engine->options.name = engine->name;
     engine->ops = ops;
     engine->problem = problem;
     engine->server = server;
-    engine->listen_fd = -1;
     sem_init(&engine->stopped_accepting, 0, 0);
     return engine;
 }
@@ -45,17 +46,13 @@ static void stop_loops(struct http_engine *engine)
     free(engine->loops);
     engine->loops = NULL;
     engine->loop_count = 0;
-    if (engine->listen_fd >= 0) {
-        close(engine->listen_fd);
-        if (engine->unix_path)
-            unlink(engine->unix_path);
-    }
-    engine->listen_fd = -1;
+    listener_close(&engine->listener);
 }
 
 enum weir_status http_engine_start(struct http_engine *engine, struct weir_error *err)
 {
-    enum weir_status status = listen_open(engine, err);
+    const struct listener_options listen = {.name = engine->name, .address = engine->listen_text};
+    enum weir_status status = listener_open(&engine->listener, &listen, err);
     if (status != WEIR_OK)
         return status;
 
@@ -72,7 +69,7 @@ enum weir_status http_engine_start(struct http_engine *engine, struct weir_error
 
 int http_engine_port(const struct http_engine *engine)
 {
-    return engine->port;
+    return engine->listener.port;
 }
 
 int64_t http_engine_connections(const struct http_engine *engine)
@@ -123,7 +120,7 @@ void http_engine_destroy(struct http_engine *engine)
         http_engine_cut(engine);
     stop_loops(engine);
     sem_destroy(&engine->stopped_accepting);
-    free(engine->unix_path);
+    free(engine->name);
     free(engine->listen_text);
     free(engine);
 }

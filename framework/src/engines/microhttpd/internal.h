@@ -13,12 +13,12 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 
 #include <microhttpd.h>
 
 #include <weir/clock.h>
 
+#include "core/listener.h"
 #include "engines/exchange.h"
 
 #define IDLE_GRACE_MS 1000 /* for a client's next request once the drain has begun */
@@ -111,15 +111,12 @@ struct loop {
 
 struct http_engine {
     struct http_engine_options options;
-    char *listen_text;
+    char *listen_text, *name;
     const struct http_user_ops *ops;
     http_problem_fn *problem;
     void *server;
 
-    int listen_fd;
-    int family;
-    int port;
-    char *unix_path;
+    struct listener listener;
     struct loop *loops;
     int loop_count;
     _Atomic int64_t connections; /* accepted and not yet closed */
@@ -213,11 +210,5 @@ void linger(struct loop *loop, int fd, bool closes_fd);
 void linger_event(struct loop *loop, struct lingerer *lingerer);
 int64_t lingerers_check_deadlines(struct loop *loop);
 void lingerers_close(struct loop *loop);
-
-/* listen.c */
-enum weir_status listen_open(struct http_engine *engine, struct weir_error *err);
-
-/* quiesce.c */
-void quiesce_drop_syn(int listen_fd);
 
 #endif

@@ -82,9 +82,11 @@ static bool accept_some(struct loop *loop, int most)
 
 static void stop_accepting(struct loop *loop)
 {
+    /* First off: a connection that woke this loop wakes no other one, and with a shared socket no other process
+     * either, so what is queued now is this loop's to accept. */
+    listen_off(loop);
     while (!accept_some(loop, ACCEPT_MAX))
         continue;
-    listen_off(loop);
     loop->listen_again_ns = 0;
     atomic_store(&loop->stop_accepting, false);
     sem_post(&loop->engine->stopped_accepting);
@@ -260,7 +262,7 @@ enum weir_status loop_init(struct loop *loop, struct http_engine *engine, struct
 {
     loop->engine = engine;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-    loop->listen = (struct watch){WATCH_LISTEN, engine->listen_fd};
+    loop->listen = (struct watch){WATCH_LISTEN, engine->listener.fd};
     loop->wake = (struct watch){WATCH_WAKE, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     loop->nested = (struct watch){WATCH_DAEMON, -1};
     if (loop->epoll < 0 || loop->wake.fd < 0)

@@ -47,6 +47,7 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     const struct weir_rest_options *options = &server->options;
     server->engine =
         http_engine_new(&(struct http_engine_options){.listen = options->listen,
+                                                      .name = server->component.name,
                                                       .threads = options->threads,
                                                       .connections_max = options->connections_max,
                                                       .head_bytes_max = options->head_bytes_max,
