@@ -19,7 +19,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct listener *all; /* the open ones, latest first */
-static bool predecessor_left;
+static bool holding, predecessor_left;
 
 /* ---- Addresses ---- */
 
@@ -175,11 +175,14 @@ enum weir_status listener_open(struct listener *listener, const struct listener_
         .family = address.any.sa_family,
         .port = port_of(&address),
         .origin = taken.origin,
+        .accept = options->accept,
+        .self = options->self,
         .name = memory_strdup(options->name),
         .given_name = taken.name,
         .path = address.any.sa_family == AF_UNIX ? memory_strdup(address.local.sun_path) : NULL,
     };
     pthread_mutex_lock(&lock);
+    listener->held = listener->waits = holding && options->accept;
     listener->next = all;
     all = listener;
     pthread_mutex_unlock(&lock);
@@ -230,6 +233,13 @@ bool listener_quiesce(struct listener *listener)
     }
     drop_syn(listener->fd);
     return true;
+}
+
+void listener_mute(struct listener *listener)
+{
+    pthread_mutex_lock(&lock);
+    listener->accept = NULL;
+    pthread_mutex_unlock(&lock);
 }
 
 void listener_close(struct listener *listener)
@@ -296,11 +306,33 @@ void listener_copies_free(struct listener_copy *copies, size_t count)
     free(copies);
 }
 
+void listeners_hold(void)
+{
+    pthread_mutex_lock(&lock);
+    holding = true;
+    pthread_mutex_unlock(&lock);
+}
+
+void listeners_release(void)
+{
+    pthread_mutex_lock(&lock); /* held while they are told: none is closed meanwhile */
+    holding = false;
+    for (struct listener *at = all; at; at = at->next) {
+        if (at->waits && at->accept)
+            at->accept(at->self, true);
+        at->waits = false;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 void listeners_handed_on(void)
 {
     pthread_mutex_lock(&lock);
-    for (struct listener *at = all; at; at = at->next)
+    for (struct listener *at = all; at; at = at->next) {
         at->handed_on = true;
+        if (at->accept)
+            at->accept(at->self, false);
+    }
     pthread_mutex_unlock(&lock);
 }
 

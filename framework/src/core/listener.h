@@ -24,6 +24,13 @@ struct listener_options {
     const char *name;    /* Required: the component's. Borrowed during the call */
     const char *address; /* Required: "127.0.0.1:8082", "[::]:8082", "localhost:0", "unix:PATH" */
     unsigned mode;       /* of a socket file, such as 0600; 0: as umask says */
+    /* During a handover two processes have the socket and one accepts. `accept` is told when this one shall
+     * begin, where listener_open() left `held` true (it is the successor, and not everything is ready yet), and
+     * when it shall end (its successor accepts from now on). It only notes that and wakes somebody: it must not
+     * call back. Who ends takes the socket out of its epoll first and then accepts until EAGAIN: a connection
+     * wakes one waiter of all processes. NULL: it accepts from its opening to its quiesce. */
+    void (*accept)(void *self, bool on);
+    void *self; /* Borrowed until listener_close() */
 };
 
 enum listener_origin {
@@ -39,9 +46,12 @@ struct listener {
     int fd;     /* non-blocking, close-on-exec */
     int family; /* AF_INET, AF_INET6, AF_UNIX */
     int port;   /* 0 for a unix socket */
+    bool held;  /* as it was opened: do not accept before `accept` says so */
     /* The rest is listener.c's. */
     enum listener_origin origin;
-    bool handed_on;
+    bool waits, handed_on;
+    void (*accept)(void *self, bool on);
+    void *self;
     char *name, *path, *given_name;
     struct listener *next;
 };
@@ -60,6 +70,9 @@ enum weir_status listener_open(struct listener *listener, const struct listener_
  * queued is theirs. */
 bool listener_quiesce(struct listener *listener);
 #define LISTENER_SETTLE_MS 50
+
+/* `accept` is not told any more, nor running: who it is for may go. */
+void listener_mute(struct listener *listener);
 
 /* Closes it, and removes a socket file, unless it is somebody else's by then. Fine when it is closed. */
 void listener_close(struct listener *listener);
@@ -87,7 +100,10 @@ struct listener_copy {
 size_t listeners_copy(enum listener_use use, struct listener_copy **ret_copies);
 void listener_copies_free(struct listener_copy *copies, size_t count);
 
-/* All that are open are the successor's, too, from now on. */
+/* This process is a successor: what is opened from now on is held, until listeners_release(). */
+void listeners_hold(void);
+void listeners_release(void);
+/* The successor accepts from now on: tells those that are open to end. */
 void listeners_handed_on(void);
 /* The process before has closed its own: what it handed is this process's alone. */
 void listeners_left_by_predecessor(void);

@@ -41,6 +41,7 @@ struct http_engine *http_engine_new(const struct http_engine_options *options,
 
 static void stop_loops(struct http_engine *engine)
 {
+    listener_mute(&engine->listener);
     for (int i = 0; i < engine->loop_count; i++)
         loop_clean_up(&engine->loops[i]);
     free(engine->loops);
@@ -49,19 +50,43 @@ static void stop_loops(struct http_engine *engine)
     listener_close(&engine->listener);
 }
 
+static void wake_loops(struct http_engine *engine)
+{
+    for (int i = 0; i < engine->loop_count; i++)
+        loop_wake(&engine->loops[i]);
+}
+
+/* Runs on: any thread, maybe before there are loops. */
+static void order_accept(void *self, bool on)
+{
+    struct http_engine *engine = self;
+    int held = ACCEPTING_HELD;
+    if (!on)
+        atomic_store(&engine->accepting, ACCEPTING_OVER);
+    else
+        atomic_compare_exchange_strong(&engine->accepting, &held, ACCEPTING_ON);
+    if (atomic_load(&engine->has_loops))
+        wake_loops(engine);
+}
+
 enum weir_status http_engine_start(struct http_engine *engine, struct weir_error *err)
 {
-    const struct listener_options listen = {.name = engine->name, .address = engine->listen_text};
+    const struct listener_options listen = {
+        .name = engine->name, .address = engine->listen_text, .accept = order_accept, .self = engine};
     enum weir_status status = listener_open(&engine->listener, &listen, err);
     if (status != WEIR_OK)
         return status;
 
+    if (!engine->listener.held)
+        order_accept(engine, true);
     int count = (int)engine->options.threads;
     engine->loops = memory_zalloc((size_t)count * sizeof *engine->loops);
     while (engine->loop_count < count && status == WEIR_OK)
         status = loop_init(&engine->loops[engine->loop_count++], engine, err);
     for (int i = 0; i < count && status == WEIR_OK; i++)
         status = loop_start(&engine->loops[i], err);
+    atomic_store(&engine->has_loops, true);
+    wake_loops(engine); /* an order may have come before there was a loop to tell */
     if (status != WEIR_OK)
         stop_loops(engine);
     return status;
@@ -85,8 +110,7 @@ void http_engine_announce(struct http_engine *engine)
 bool http_engine_drain(struct http_engine *engine, struct weir_context *context)
 {
     atomic_store(&engine->drain_ns, weir_now_ns());
-    for (int i = 0; i < engine->loop_count; i++)
-        loop_wake(&engine->loops[i]);
+    wake_loops(engine);
     while (http_engine_connections(engine) > 0)
         if (weir_context_sleep(context, POLL_MS) != WEIR_OK)
             return http_engine_connections(engine) == 0;

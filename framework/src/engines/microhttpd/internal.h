@@ -86,6 +86,7 @@ struct loop {
     int epoll;
     struct watch listen, wake, nested;
     bool listening;          /* the listening socket is in our epoll */
+    bool accepts;            /* what it follows of the engine's */
     int64_t listen_again_ns; /* out of descriptors: accepts again at this time; 0: it does accept */
     struct MHD_Daemon *daemon;
 
@@ -109,6 +110,12 @@ struct loop {
     unsigned idle_turns;
 };
 
+enum accepting {
+    ACCEPTING_HELD, /* a successor before its turn */
+    ACCEPTING_ON,
+    ACCEPTING_OVER, /* handed on, or quiesced */
+};
+
 struct http_engine {
     struct http_engine_options options;
     char *listen_text, *name;
@@ -117,6 +124,8 @@ struct http_engine {
     void *server;
 
     struct listener listener;
+    atomic_int accepting; /* enum accepting */
+    atomic_bool has_loops;
     struct loop *loops;
     int loop_count;
     _Atomic int64_t connections; /* accepted and not yet closed */

@@ -80,7 +80,7 @@ static bool accept_some(struct loop *loop, int most)
     return false;
 }
 
-static void stop_accepting(struct loop *loop)
+static void accept_the_rest(struct loop *loop)
 {
     /* First off: a connection that woke this loop wakes no other one, and with a shared socket no other process
      * either, so what is queued now is this loop's to accept. */
@@ -88,8 +88,21 @@ static void stop_accepting(struct loop *loop)
     while (!accept_some(loop, ACCEPT_MAX))
         continue;
     loop->listen_again_ns = 0;
-    atomic_store(&loop->stop_accepting, false);
-    sem_post(&loop->engine->stopped_accepting);
+}
+
+static void follow_accepting(struct loop *loop)
+{
+    bool stop = atomic_load(&loop->stop_accepting); /* set after `accepting` */
+    bool accepts = atomic_load(&loop->engine->accepting) == ACCEPTING_ON;
+    if (accepts && !loop->accepts)
+        listen_on(loop);
+    else if (!accepts && loop->accepts)
+        accept_the_rest(loop);
+    loop->accepts = accepts;
+    if (stop) {
+        atomic_store(&loop->stop_accepting, false);
+        sem_post(&loop->engine->stopped_accepting);
+    }
 }
 
 /* ---- A turn ---- */
@@ -117,8 +130,7 @@ static void cancel_everything(struct loop *loop)
 
 static void follow_orders(struct loop *loop)
 {
-    if (atomic_load(&loop->stop_accepting))
-        stop_accepting(loop);
+    follow_accepting(loop);
     int64_t drain_ns = atomic_load(&loop->engine->drain_ns);
     if (drain_ns > 0 && !loop->draining) {
         loop->draining = true;
@@ -274,8 +286,11 @@ enum weir_status loop_init(struct loop *loop, struct http_engine *engine, struct
     loop->nested.fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     struct epoll_event nested = {.events = EPOLLIN, .data.ptr = &loop->nested};
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = &loop->wake};
-    listen_on(loop);
-    if (!loop->listening || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->nested.fd, &nested) < 0 ||
+    loop->accepts = atomic_load(&engine->accepting) == ACCEPTING_ON;
+    if (loop->accepts)
+        listen_on(loop);
+    if (loop->accepts != loop->listening ||
+        epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->nested.fd, &nested) < 0 ||
         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake.fd, &wake) < 0)
         return weir_fail_errno(err, WEIR_UNAVAILABLE, errno, "cannot watch a socket");
     return WEIR_OK;

@@ -20,6 +20,7 @@ enum weir_status http_engine_quiesce(struct http_engine *engine, struct weir_err
     http_engine_announce(engine);
     if (listener_quiesce(&engine->listener) && http_engine_connections(engine) > 0)
         pass_ms(LISTENER_SETTLE_MS);
+    atomic_store(&engine->accepting, ACCEPTING_OVER);
     for (int i = 0; i < engine->loop_count; i++) {
         atomic_store(&engine->loops[i].stop_accepting, true);
         loop_wake(&engine->loops[i]);
