@@ -39,7 +39,7 @@ static void add(struct names *names, const char *prefix, const char *suffix, con
 
 static void add_method(struct names *names, const struct method *method)
 {
-    static const char *const always[] = {"_is_inline", "_is_present", "_http", NULL};
+    static const char *const always[] = {"_is_inline", "_is_present", "_limits", "_http", NULL};
     static const char *const unary[] = {"",  "_start", "_done_fn", "_started", "_started_done", "_call_unary",
                                         NULL};
     static const char *const stream[] = {"_open",          "_read",          "_call_open",

@@ -14,6 +14,7 @@ static const char unary_member[] =
     "    struct {\n"
     "        enum weir_status (*fn)(struct weir_call *call, const $request$ *request, $reply$ *reply);\n"
     "        bool inline_; /* must not block: runs on the transport's own thread */\n"
+    "        struct weir_method_limits limits; /* of those that are not inline */\n"
     "    } $member$;\n";
 
 /* The callback that is used most stands first. */
@@ -28,6 +29,7 @@ static const char stream_members[] =
     "        void (*draining)(struct weir_call *call, int64_t left_ms);\n"
     "        void (*writable)(struct weir_call *call);\n"
     "        bool inline_; /* callbacks must not block: they run on the transport's own thread */\n"
+    "        struct weir_method_limits limits; /* of those that are not inline */\n"
     "    } $member$;\n";
 
 static const char adding[] =
@@ -138,6 +140,10 @@ static const char inline_thunk[] =
     "{\n"
     "    return ((const struct $prefix$_handlers *)handlers)->$member$.inline_;\n"
     "}\n\n"
+    "static const struct weir_method_limits *$method$_limits(const void *handlers)\n"
+    "{\n"
+    "    return &((const struct $prefix$_handlers *)handlers)->$member$.limits;\n"
+    "}\n\n"
     "static bool $method$_is_present(const void *handlers)\n"
     "{\n"
     "    return ((const struct $prefix$_handlers *)handlers)->$member$.";
@@ -191,6 +197,7 @@ static const char method_stream[] = "        .open = $method$_call_open,\n"
                                     "        .draining = $method$_call_draining,\n"
                                     "        .writable = $method$_call_writable,\n";
 static const char method_tail[] = "        .is_inline = $method$_is_inline,\n"
+                                  "        .limits = $method$_limits,\n"
                                   "        .is_present = $method$_is_present,\n"
                                   "    },\n";
 

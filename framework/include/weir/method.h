@@ -28,6 +28,14 @@ struct weir_http_binding {
     const char *response_body; /* "" the whole reply, else the name of a field */
 };
 
+/* How much of the executor a method may take, so that one whose calls hang leaves threads to the others. A handler says
+ * it beside its function: {.fn = place_order, .limits = {.threads_max = 8}}. Zero: what the configuration says
+ * (executor.method_threads, executor.method_queue), by default three quarters of all. */
+struct weir_method_limits {
+    int threads_max; /* executions at once; of a stream: callbacks at once */
+    int queue_max;   /* calls that wait for one of these; more are refused with UNAVAILABLE */
+};
+
 /* A topic and what it carries: from the message option (weir.topic). */
 struct weir_topic {
     const char *name;      /* "order.paid" */
@@ -62,6 +70,7 @@ struct weir_method {
     void (*writable)(struct weir_call *call, const void *handlers);
     /* Declared `.inline_ = true`: runs on the transport's own thread and must not block. */
     bool (*is_inline)(const void *handlers);
+    const struct weir_method_limits *(*limits)(const void *handlers);
     /* The author gave a handler at all; a method without one answers UNIMPLEMENTED. */
     bool (*is_present)(const void *handlers);
 };

@@ -280,6 +280,30 @@ static enum weir_status enter(struct weir_call *call)
     return WEIR_OK;
 }
 
+static struct executor_lane *lane_of(const struct weir_call *call)
+{
+    return call->service->lanes ? call->service->lanes[call->method->index] : NULL;
+}
+
+enum weir_status call_submit(struct weir_call *call, struct executor_task *task)
+{
+    switch (executor_submit(call->service->executor, lane_of(call), task)) {
+    case EXECUTOR_TAKEN:
+        return WEIR_OK;
+    case EXECUTOR_LANE_FULL:
+        return weir_call_fail(call, WEIR_UNAVAILABLE, "too many calls of %s wait already, try again later",
+                              call->method->name);
+    case EXECUTOR_FULL:
+        break;
+    }
+    return weir_call_fail(call, WEIR_UNAVAILABLE, "too many calls wait for a thread, try again later");
+}
+
+void call_continue(struct weir_call *call, struct executor_task *task)
+{
+    executor_continue(call->service->executor, lane_of(call), task);
+}
+
 static enum weir_status begin(struct weir_call *call)
 {
     enum weir_status status = enter(call);
@@ -298,10 +322,9 @@ static enum weir_status begin(struct weir_call *call)
         return stream_open(call);
 
     call->task.run = run_unary;
-    if (call->runs_here || method->is_inline(handlers))
-        run_unary(&call->task);
-    else if (!executor_submit(call->service->executor, &call->task))
-        return weir_call_fail(call, WEIR_RESOURCE_EXHAUSTED, "too many calls wait for a thread");
+    if (!call->runs_here && !method->is_inline(handlers))
+        return call_submit(call, &call->task);
+    run_unary(&call->task);
     return WEIR_OK;
 }
 

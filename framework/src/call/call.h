@@ -140,6 +140,9 @@ void *call_new_message(struct weir_call *call, const ProtobufCMessageDescriptor 
 /* Appends the packed message. */
 void call_pack(const ProtobufCMessage *message, struct weir_buffer *ret_wire);
 
+/* Its first step, refused politely when too much waits; and later ones, which belong to work that was accepted. */
+enum weir_status call_submit(struct weir_call *call, struct executor_task *task);
+void call_continue(struct weir_call *call, struct executor_task *task);
 enum weir_status stream_open(struct weir_call *call); /* failure: nothing was begun */
 void stream_cancel(struct weir_call *call);
 void stream_destroy(struct stream *stream);
@@ -154,6 +157,7 @@ struct weir_service {
     const void *handlers;
     void *self;
     struct executor *executor;
+    struct executor_lane **lanes;  /* one a method; NULL in it: inline. The whole may be NULL */
     struct weir_channel *proxy_to; /* a proxy: no handlers */
 };
 

@@ -9,7 +9,9 @@
 
 static void destroy(void *self)
 {
-    free(self);
+    struct weir_service *service = self;
+    free(service->lanes);
+    free(service);
 }
 
 /* Nothing to start or stop: a service is where its servers' edges meet those of what its handlers use. */
@@ -24,6 +26,25 @@ static struct weir_service *add(struct weir_app *app, const struct weir_service_
     return service;
 }
 
+static void add_lanes(struct weir_service *service)
+{
+    const struct weir_service_type *type = service->type;
+    service->lanes = memory_zalloc((type->method_count + 1) * sizeof(struct executor_lane *));
+    for (size_t i = 0; i < type->method_count; i++) {
+        const struct weir_method *method = &type->methods[i];
+        if (!method->is_present(service->handlers) || method->is_inline(service->handlers))
+            continue;
+        const struct weir_method_limits *limits = method->limits(service->handlers);
+        struct executor_lane_options options = {
+            .service = type->full_name,
+            .method = method->name,
+            .threads_max = limits->threads_max,
+            .queue_max = limits->queue_max,
+        };
+        service->lanes[i] = executor_lane_new(service->executor, &options);
+    }
+}
+
 struct weir_service *weir_service_add(struct weir_app *app, const struct weir_service_type *type,
                                       const struct weir_service_options *options)
 {
@@ -34,7 +55,9 @@ struct weir_service *weir_service_add(struct weir_app *app, const struct weir_se
     service->self = options->self;
     service->executor = app_executor(app);
     component_needs(&service->component, app_executor_component(app));
-    if (!options->handlers)
+    if (options->handlers)
+        add_lanes(service);
+    else
         app_mistake(app, "%s: no handlers were given", type->full_name);
     return service;
 }

@@ -197,7 +197,7 @@ static bool post(struct stream *stream, struct event *event)
     if (stream->is_inline)
         run(&stream->task);
     else
-        executor_continue(stream->call->service->executor, &stream->task);
+        call_continue(stream->call, &stream->task);
     return true;
 }
 
@@ -232,13 +232,14 @@ enum weir_status stream_open(struct weir_call *call)
     *stream->last = event;
     stream->last = &event->next;
     stream->running = true;
-    if (executor_submit(call->service->executor, &stream->task))
+    enum weir_status status = call_submit(call, &stream->task);
+    if (status == WEIR_OK)
         return WEIR_OK;
     stream->first = NULL;
     stream->last = &stream->first;
     stream->ended = stream->finished = true;
     free(event);
-    return weir_call_fail(call, WEIR_RESOURCE_EXHAUSTED, "too many calls wait for a thread");
+    return status;
 }
 
 void stream_cancel(struct weir_call *call)

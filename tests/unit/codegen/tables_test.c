@@ -270,6 +270,15 @@ static void keywords_get_an_underscore(void **state)
     assert_true(things_service_type.methods[2].is_inline(&handlers));
 }
 
+static void a_handlers_limits_reach_its_table(void **state)
+{
+    (void)state;
+    const struct things_handlers handlers = {.register_ = {.limits = {.threads_max = 3, .queue_max = 7}}};
+    assert_int_equal(things_service_type.methods[0].limits(&handlers)->threads_max, 0);
+    assert_int_equal(things_service_type.methods[2].limits(&handlers)->threads_max, 3);
+    assert_int_equal(things_service_type.methods[2].limits(&handlers)->queue_max, 7);
+}
+
 static void proto2_has_presence_required_and_unpacked(void **state)
 {
     (void)state;
@@ -368,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_method_has_the_rule_and_its_additional_bindings),
         cmocka_unit_test(odd_names_become_what_protobuf_c_makes_of_them),
         cmocka_unit_test(keywords_get_an_underscore),
+        cmocka_unit_test(a_handlers_limits_reach_its_table),
         cmocka_unit_test(proto2_has_presence_required_and_unpacked),
         cmocka_unit_test(thunks_call_the_authors_handlers),
         cmocka_unit_test(a_method_without_its_main_callback_is_not_present),

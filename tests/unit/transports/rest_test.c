@@ -9,6 +9,7 @@
 #include <weir/weir.h>
 
 #include "echo_service.h"
+#include "observe/metrics.h"
 #include "raw_client.h"
 
 struct fixture {
@@ -34,7 +35,8 @@ static bool is_ready(void *arg)
     return weir_app_ready(f->app);
 }
 
-static struct fixture *begin(bool inline_, const char *flag)
+/* With up to two more flags. */
+static struct fixture *begin_with(bool inline_, const char *flag, const char *other)
 {
     struct fixture *f = calloc(1, sizeof *f);
     char *argv[] = {"test",
@@ -44,13 +46,19 @@ static struct fixture *begin(bool inline_, const char *flag)
                     "--rest.listen=127.0.0.1:0",
                     "--rest.body_bytes_max=10000",
                     (char *)flag,
+                    (char *)other,
                     NULL};
-    f->app = weir_app_new("test", flag ? 7 : 6, argv);
+    f->app = weir_app_new("test", 6 + (flag != NULL) + (other != NULL), argv);
     f->rest = weir_rest_server_add(f->app, "rest", echo_service_start_with(f->app, &f->echo, inline_), NULL);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
     assert_true(raw_eventually(is_ready, f));
     f->port = weir_rest_server_port(f->rest);
     return f;
+}
+
+static struct fixture *begin(bool inline_, const char *flag)
+{
+    return begin_with(inline_, flag, NULL);
 }
 
 static void stop(struct fixture *f)
@@ -364,6 +372,47 @@ static void more_calls_than_may_be_in_flight_are_refused_with_503(void **state)
     assert_int_equal(end(f), 0);
 }
 
+static bool one_waits(void *arg)
+{
+    (void)arg;
+    struct weir_buffer text = {0};
+    metrics_write(&text);
+    bool found =
+        strstr(weir_buffer_text(&text),
+               "weir_executor_waiting{service=\"weir.test.v1.EchoService\",method=\"Wait\"} 1\n") != NULL;
+    weir_buffer_free(&text);
+    return found;
+}
+
+static void a_method_that_hangs_is_refused_with_503_and_leaves_threads_to_others(void **state)
+{
+    (void)state;
+    struct fixture *f = begin_with(false, "--executor.threads=2", "--executor.method_queue=1");
+    static const char wait[] =
+        "POST /v1/wait HTTP/1.1\r\nHost: h\r\n" JSON "Content-Length: 17\r\n\r\n{\"blockMs\":20000}";
+    int hanging = raw_connect(f->port), waiting = raw_connect(f->port);
+    raw_send(hanging, wait);
+    assert_true(echo_service_wait(&f->echo, &f->echo.waiting, 1));
+    raw_send(waiting, wait);
+    assert_true(raw_eventually(one_waits, NULL));
+
+    struct raw_answer *answer = raw_ask(f->port, wait);
+    assert_int_equal(answer->status, 503);
+    assert_string_equal(raw_header(answer, "retry-after"), "1");
+    assert_string_equal(answer->body,
+                        "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+                        "\"detail\":\"too many calls of Wait wait already, try again later\","
+                        "\"code\":\"UNAVAILABLE\"}");
+    free(answer);
+    answer = ask(f, "GET", "/v1/echo/tea", "", NULL);
+    assert_int_equal(answer->status, 200);
+    free(answer);
+
+    close(waiting);
+    close(hanging);
+    assert_int_equal(end(f), 0);
+}
+
 static bool refuses(void *arg)
 {
     struct fixture *f = arg;
@@ -428,6 +477,7 @@ int main(void)
         TEST(a_deferred_call_is_answered_when_it_finishes),
         TEST(a_client_that_leaves_cancels_its_call),
         cmocka_unit_test(more_calls_than_may_be_in_flight_are_refused_with_503),
+        cmocka_unit_test(a_method_that_hangs_is_refused_with_503_and_leaves_threads_to_others),
         cmocka_unit_test(a_stop_answers_what_was_accepted),
         cmocka_unit_test(a_stop_whose_time_is_over_answers_503_and_says_so),
     };
