@@ -2,11 +2,12 @@
 
 #include "order/order.h"
 
+/* Those that wait for other services have limits: when one hangs, threads are left for those who only ask. */
 const struct order_handlers order_handlers = {
-    .place_order = {place_order},
+    .place_order = {place_order, .limits = {.threads_max = 32, .queue_max = 256}},
     .get_order = {get_order},
     .list_orders = {list_orders},
-    .cancel_order = {cancel_order},
+    .cancel_order = {cancel_order, .limits = {.threads_max = 8, .queue_max = 64}},
     .count_orders = {count_orders},
     .watch_order = {.open = watch_open, .cancel = watch_cancel, .draining = watch_draining},
 };

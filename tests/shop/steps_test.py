@@ -5,6 +5,8 @@ import http.client
 import json
 import signal
 import sqlite3
+import threading
+import time
 
 from shop import run
 
@@ -101,8 +103,53 @@ def orders_that_cannot_be_settled_keep_no_other_from_it(shop):
     shop.check_exits()
 
 
+def a_frozen_inventory_keeps_nobody_from_asking_for_an_order(shop):
+    shop.start_all()
+    order_id = place(shop)
+    wait_state(shop, order_id, COMPLETED)
+    inventory = shop.processes["inventory"]
+    inventory.send_signal(signal.SIGSTOP)
+
+    answers = []
+    order = {"customer_id": "grace", "items": [{"sku": "tea-assam", "quantity": 1}]}
+    clients = [threading.Thread(target=lambda: answers.append(send(shop, "gateway", "POST", "/v1/orders", order, 60)))
+               for _ in range(32 + 256 + 12)]  # what PlaceOrder runs, what waits, and what is too much
+    for client in clients:
+        client.start()
+    end = time.monotonic() + 60
+    while len(answers) < 12 and time.monotonic() < end:
+        time.sleep(0.05)  # a poll with a deadline
+    shop.expect("orders that were refused at once", len(answers), 12)
+    shop.expect("what they were told", {(status, problem["code"], problem["detail"]) for status, problem in answers},
+                {(503, "UNAVAILABLE", "too many calls of PlaceOrder wait already, try again later")})
+
+    seconds = []
+    for _ in range(100):
+        begun = time.monotonic()
+        status, _ = send(shop, "gateway", "GET", f"/v1/orders/{order_id}")
+        seconds.append(time.monotonic() - begun)
+        if status != 200:
+            shop.failed.append(f"GetOrder was answered with {status}")
+    print(f"  GetOrder: median {sorted(seconds)[50] * 1000:.0f} ms, slowest of 100 {max(seconds) * 1000:.0f} ms")
+    shop.expect("the slowest GetOrder waited for no PlaceOrder", max(seconds) < 3, True)  # those last 8 s and more
+
+    inventory.send_signal(signal.SIGCONT)
+    for client in clients:
+        client.join()
+    shop.expect("orders without an answer", len(clients) - len(answers), 0)
+    shop.expect("the others were accepted or given up",
+                {status for status, _ in answers[12:]} - {200, 503, 504}, set())
+    shop.wait_value("order", "SELECT count(*) FROM orders WHERE owes <> 0 OR state = 1", 0)
+    accepted = sum(status == 200 for status, _ in answers) + 1
+    shop.expect("completed orders, as many as were accepted",
+                shop.value("order", f"SELECT count(*) FROM orders WHERE state = {COMPLETED}"), accepted)
+    shop.stop_all()
+    shop.check_exits()
+
+
 run(
     a_cancellation_goes_on_after_the_order_service_died_in_it,
     a_cancellation_that_is_refused_leaves_nothing_behind,
     orders_that_cannot_be_settled_keep_no_other_from_it,
+    a_frozen_inventory_keeps_nobody_from_asking_for_an_order,
 )

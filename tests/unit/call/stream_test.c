@@ -195,7 +195,7 @@ static void a_stream_without_a_thread_is_refused(void **state)
     call_dispatch(fake_call(fake, "Chat", NULL));
 
     assert_int_equal(fake->finished, 1);
-    assert_int_equal(fake->status, WEIR_RESOURCE_EXHAUSTED);
+    assert_int_equal(fake->status, WEIR_UNAVAILABLE);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fake_setup, fake_teardown)
