@@ -1,0 +1,189 @@
+"""One stop of one real process: starts it, loads it, stops it at a random moment, and gathers all accounts of it."""
+
+import json
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+READY_WITHIN = 60  # seconds; the machine may be busy
+MARGIN = 2  # seconds beyond the deadline until a process that has not ended is hung: destroys, a busy machine
+
+
+class Broken(Exception):
+    """The driver itself could not do what it should."""
+
+
+def read_line(process, what):
+    """The next line of its output, within READY_WITHIN."""
+    readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        raise Broken(f"{what} did not start (exit {process.poll()})")
+    return line.decode()
+
+
+class Stop:
+    """`service` may be another program than the usual one."""
+
+    def __init__(self, scenario, seed, build, service="torture-service", environment=None):
+        self.scenario = scenario
+        self.seed = seed
+        self.random = random.Random(f"{scenario.name}:{seed}")
+        self.build = build
+        self.program = f"{build}/tests/lifecycle/torture/{service}"
+        self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **(environment or {}))
+        self.folder = tempfile.TemporaryDirectory(prefix="weir-torture-")
+        self.journal = self.path("journal")
+        self.account = self.path("account")
+        self.report_file = self.path("report.json")
+        self.database = self.path("torture.db")
+        self.broker = self.service = self.load = None
+        self.brokers = None
+        self.hung = False
+        self.exit_status = None
+        self.took = None  # seconds from the signal to the end of the process
+        self.timers = []
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def log(self):
+        with open(self.path("service.log"), errors="replace") as log:
+            return log.read()
+
+    # ---- processes ----
+
+    def spawn(self, command, **more):
+        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, start_new_session=True,
+                                bufsize=0, **more)
+
+    def start_broker(self):
+        program = f"{self.build}/framework/tools/devbroker/weir-devbroker"
+        self.broker = self.spawn([program, "--quiet", "--listen", "127.0.0.1:0", "--topics", "user.work,user.done:4"],
+                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.brokers = re.search(r"[\d.]+:\d+", read_line(self.broker, "the broker")).group()
+
+    def start_service(self):
+        flags = [f"--torture.journal={self.journal}", "--app.report=none", f"--app.report_file={self.report_file}",
+                 f"--app.deadline_ms={self.scenario.deadline_ms}", "--log.level=warn", "--admin.listen=127.0.0.1:0"]
+        flags += [f"--torture.{part}=true" for part in self.scenario.serve]
+        parts = {
+            "rest": ["--rest.listen=127.0.0.1:0", "--rest.threads=2"],
+            "grpc": ["--grpc.listen=127.0.0.1:0", "--grpc.threads=2"],
+            "consumer": [f"--consumer.brokers={self.brokers}", "--consumer.session_timeout_ms=4000",
+                         "--consumer.finish_min_ms=700", "--consumer.workers=4"],
+            "store": [f"--events.brokers={self.brokers}", "--events.finish_min_ms=700",
+                      f"--db.url=sqlite:{self.database}"],
+        }
+        for part in self.scenario.serve:
+            flags += parts[part]
+        with open(self.path("service.log"), "wb") as log:
+            # A disk that is full is EFBIG to this process, not its end.
+            self.service = self.spawn([self.program, *flags, *self.scenario.flags], stdin=subprocess.DEVNULL, stderr=log,
+                                      preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+
+    def start_load(self, ports):
+        wishes = {**self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "partitions": 4, "seed": self.seed}
+        command = [f"{self.build}/tests/lifecycle/torture/torture-load", self.account]
+        command += [f"{key}={value}" for key, value in wishes.items()]
+        if self.brokers:
+            command.append(f"brokers={self.brokers}")
+        with open(self.path("load.log"), "wb") as log:
+            self.load = self.spawn(command, stdin=subprocess.PIPE, stderr=log)
+
+    def wait_for_records(self):
+        until = time.monotonic() + READY_WITHIN
+        while not (os.path.exists(self.journal) and os.path.getsize(self.journal) > 0):
+            if time.monotonic() > until or self.service.poll() is not None:
+                raise Broken("the consumer consumes nothing")
+            time.sleep(0.01)
+
+    # ---- the stop ----
+
+    def signal(self, number):
+        if self.service.poll() is None:
+            self.service.send_signal(number)
+
+    def signal_in(self, seconds, number):
+        timer = threading.Timer(seconds, self.signal, (number,))
+        self.timers.append(timer)
+        timer.start()
+
+    def wait_for_end(self, began):
+        limit = self.scenario.deadline_ms / 1000 + MARGIN
+        try:
+            self.exit_status = self.service.wait(limit - (time.monotonic() - began))
+        except subprocess.TimeoutExpired:
+            self.hung = True
+            self.service.kill()
+            self.exit_status = self.service.wait()
+        self.took = time.monotonic() - began
+
+    def stop_under_load(self):
+        ports = [int(port) for port in read_line(self.service, "the service").split()[1:]]
+        if self.scenario.load:
+            self.start_load(ports)
+            if "consumer" in self.scenario.serve:
+                self.wait_for_records()
+            self.load.stdin.write(b"go\n")
+        time.sleep(self.random.uniform(*self.scenario.delay))
+        self.scenario.prepare(self)
+        began = time.monotonic()
+        self.scenario.signals(self)
+        self.wait_for_end(began)
+        self.scenario.recover(self)
+        if self.load:
+            self.load.stdin.write(b"gone lost\n" if self.scenario.broker_lost else b"gone\n")
+            if self.load.wait(READY_WITHIN) != 0:
+                with open(self.path("load.log")) as log:
+                    raise Broken(f"the clients failed: {log.read().strip()}")
+
+    def stop_during_start(self):
+        time.sleep(self.random.uniform(*self.scenario.delay))
+        began = time.monotonic()
+        self.scenario.signals(self)
+        self.wait_for_end(began)
+
+    def run(self):
+        """Returns itself. Processes are gone afterwards, files stay until close()."""
+        try:
+            if "consumer" in self.scenario.serve or "store" in self.scenario.serve:
+                self.start_broker()
+            self.start_service()
+            if self.scenario.during_start:
+                self.stop_during_start()
+            else:
+                self.stop_under_load()
+        finally:
+            self.end_all()
+        return self
+
+    def end_all(self):
+        for timer in self.timers:
+            timer.cancel()
+        for process in (self.service, self.load, self.broker):
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+            if process:
+                for pipe in (process.stdin, process.stdout):
+                    if pipe:
+                        pipe.close()
+
+    def report(self):
+        """None: the process left none."""
+        try:
+            with open(self.report_file) as file:
+                report = json.load(file)
+        except FileNotFoundError:
+            return None
+        return report if report.get("outcome") != "running" else None
+
+    def close(self):
+        self.folder.cleanup()
