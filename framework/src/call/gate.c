@@ -109,6 +109,22 @@ void gate_cut(struct gate *gate)
     pthread_mutex_unlock(&gate->lock);
 }
 
+bool gate_is_draining(const struct gate *gate)
+{
+    return (atomic_load_explicit(&gate->state, memory_order_relaxed) & DRAINING) != 0;
+}
+
+void gate_was_cut(struct gate *gate, bool accounted)
+{
+    pthread_mutex_lock(&gate->lock);
+    if (accounted)
+        gate->completed--;
+    else
+        gate->at_drain++; /* it was in flight all the same: its result was on its way */
+    gate->cancelled++;
+    pthread_mutex_unlock(&gate->lock);
+}
+
 int64_t gate_in_flight(const struct gate *gate)
 {
     int64_t state = atomic_load(&gate->state);

@@ -27,6 +27,11 @@ void gate_close(struct gate *gate);
 /* Work that is cancelled from now on was cut by the stop; before that, by who had asked for it: then it
  * counts as completed. */
 void gate_cut(struct gate *gate);
+/* The drain has begun: who leaves from now on is accounted for. */
+bool gate_is_draining(const struct gate *gate);
+/* Work that left as completed was cut after all: nobody got its result. `accounted`: it left while the gate was
+ * draining. */
+void gate_was_cut(struct gate *gate, bool accounted);
 int64_t gate_in_flight(const struct gate *gate);
 
 /* Until nothing is in flight, or `context` is over. True when empty. */

@@ -83,6 +83,30 @@ static void work_that_its_client_cancels_is_not_cut_by_the_stop(void **state)
     gate_destroy(gate);
 }
 
+static void work_whose_result_was_cut_is_cancelled_whenever_it_left(void **state)
+{
+    (void)state;
+    struct gate *gate = gate_new(0);
+    gate_enter(gate);
+    gate_enter(gate);
+    assert_false(gate_is_draining(gate));
+    gate_leave(gate, false); /* before the drain */
+    gate_drain(gate);
+    assert_true(gate_is_draining(gate));
+    gate_leave(gate, false);
+    gate_cut(gate);
+    gate_was_cut(gate, false);
+    gate_was_cut(gate, true);
+
+    struct weir_work work = {0};
+    gate_account(gate, &work);
+
+    assert_int_equal(work.in_flight, 2);
+    assert_int_equal(work.completed, 0);
+    assert_int_equal(work.cancelled, 2);
+    gate_destroy(gate);
+}
+
 static void *leave_all(void *arg)
 {
     struct gate *gate = arg;
@@ -144,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_closed_gate_refuses_and_lets_out),
         cmocka_unit_test(the_account_adds_up_over_early_late_refused_and_stuck_work),
         cmocka_unit_test(work_that_its_client_cancels_is_not_cut_by_the_stop),
+        cmocka_unit_test(work_whose_result_was_cut_is_cancelled_whenever_it_left),
         cmocka_unit_test(a_gate_may_be_destroyed_as_soon_as_it_is_empty),
         cmocka_unit_test(waiting_ends_with_its_context),
     };

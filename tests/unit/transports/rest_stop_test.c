@@ -39,7 +39,7 @@ static bool is_ready(void *arg)
     return weir_app_ready(server->app);
 }
 
-static struct server *begin(bool inline_)
+static struct server *begin(bool inline_, const char *deadline)
 {
     struct server *server = calloc(1, sizeof *server);
     char *argv[] = {"test",
@@ -48,8 +48,10 @@ static struct server *begin(bool inline_)
                     "--admin.listen=127.0.0.1:0",
                     "--rest.listen=127.0.0.1:0",
                     "--rest.threads=2",
+                    "--rest.body_bytes_max=8000000",
+                    (char *)deadline,
                     NULL};
-    server->app = weir_app_new("test", 6, argv);
+    server->app = weir_app_new("test", 8, argv);
     server->rest = weir_rest_server_add(server->app, "rest",
                                         echo_service_start_with(server->app, &server->echo, inline_), NULL);
     assert_int_equal(pthread_create(&server->thread, NULL, run, server), 0);
@@ -120,7 +122,7 @@ static bool enough(void *arg)
 static void stop_under_load(bool inline_)
 {
     for (int stop = 0; stop < STOPS; stop++) {
-        struct server *server = begin(inline_);
+        struct server *server = begin(inline_, "--app.deadline_ms=25000");
         struct client clients[CLIENTS];
         atomic_int total = 0;
         for (int i = 0; i < CLIENTS; i++) {
@@ -157,11 +159,39 @@ static void a_stop_under_load_loses_no_inline_call(void **state)
     stop_under_load(true);
 }
 
+static void an_answer_that_its_client_does_not_take_is_cut_and_the_stop_not_clean(void **state)
+{
+    enum { TEXT = 7000000 }; /* more than the sockets take */
+    (void)state;
+    struct server *server = begin(false, "--app.deadline_ms=1500");
+    int fd = raw_connect(server->port), small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    char *request = malloc(TEXT + 256);
+    int size = snprintf(request, 256,
+                        "POST /v1/echo HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                        "Content-Length: %d\r\n\r\n{\"text\":\"",
+                        TEXT + 11);
+    memset(request + size, 'x', TEXT);
+    memcpy(request + size + TEXT, "\"}", 3);
+    assert_true(raw_send(fd, request));
+    free(request);
+    assert_true(echo_service_wait(&server->echo, &server->echo.echoed, 1));
+
+    weir_app_stop(server->app, "test");
+    pthread_join(server->thread, NULL);
+
+    assert_int_equal(server->exit_status, 75);
+    close(fd);
+    echo_service_clean_up(&server->echo);
+    free(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_under_load_loses_no_call_of_the_executor),
         cmocka_unit_test(a_stop_under_load_loses_no_inline_call),
+        cmocka_unit_test(an_answer_that_its_client_does_not_take_is_cut_and_the_stop_not_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,8 @@
 
 struct request {
     atomic_int references;
-    atomic_bool finished; /* the call has */
+    atomic_bool finished;      /* the call has */
+    bool accounted, completed; /* how a stop counts it; to be read once it has finished */
     struct weir_rest_server *server;
     struct exchange *exchange;
     struct http_head head; /* borrowed until `gone`, as the match is */
@@ -353,6 +354,9 @@ static void finish(struct weir_call *call)
     struct request *request = call->transport;
     struct weir_buffer body = {0};
     struct weir_error err = {0};
+    request->accounted = gate_is_draining(request->server->gate);
+    request->completed =
+        call->entered && (call->status == WEIR_OK || weir_context_status(&call->context) != WEIR_CANCELLED);
     atomic_store(&request->finished, true);
     enum weir_status status = call->status;
     int http_status = http_status_of(request, call);
@@ -401,6 +405,10 @@ static void on_gone(struct exchange *exchange, bool complete)
     struct request *request = exchange_user(exchange);
     if (!request)
         return;
+    /* An answer that its client does not take, and that the stop has cut. */
+    if (!complete && atomic_load(&request->server->cutting) && atomic_load(&request->finished) &&
+        request->completed)
+        gate_was_cut(request->server->gate, request->accounted);
     if (!complete && request->call)
         call_cancel(request->call, WEIR_CANCELLED);
     drop(request);
