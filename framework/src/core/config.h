@@ -29,7 +29,7 @@ void config_destroy(struct config *config);
  * collected, not returned. */
 void config_load(struct config *config, int argc, char **argv, char **environment);
 enum config_mode config_mode(const struct config *config);
-const char *config_plan_format(const struct config *config); /* "text", "json", "dot", "kubernetes" */
+const char *config_plan_format(const struct config *config); /* as read_plan() knows them */
 
 /* Declares a section; fills options. False when one of its keys has a problem. Texts live as long as the
  * config. */

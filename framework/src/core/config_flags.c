@@ -72,7 +72,7 @@ static void read_key(struct words *words, const char *name, const char *equals)
 
 static void read_plan(struct config *config, const char *equals)
 {
-    static const char *const formats[] = {"text", "json", "dot", "kubernetes"};
+    static const char *const formats[] = {"text", "json", "dot", "kubernetes", "systemd"};
     config->mode = CONFIG_PLAN;
     if (!equals)
         return;
@@ -82,7 +82,8 @@ static void read_plan(struct config *config, const char *equals)
             return;
         }
     }
-    config_add_problem(config, "command line: --plan: expected text, json, dot or kubernetes, found %s",
+    config_add_problem(config,
+                       "command line: --plan: expected text, json, dot, kubernetes or systemd, found %s",
                        config_quoted(config, equals + 1));
 }
 

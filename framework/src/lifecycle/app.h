@@ -61,6 +61,7 @@ struct weir_app {
     struct signal_filter signals;
     int64_t base_ns; /* the engine's 0 */
     int64_t next_progress_ns;
+    int64_t ping_every_ns, next_ping_ns; /* the service manager's watchdog; 0: none */
 };
 
 /* Blocks signals, reads configuration and command line, declares the sections `app`, `platform` and `log`.

@@ -76,6 +76,8 @@ static void print_plan(struct weir_app *app)
         plan_dot(app->plan, app->name, &text);
     else if (!strcmp(format, "kubernetes"))
         plan_kubernetes(app->plan, app->name, config_value(app->config, "admin", "listen"), &text);
+    else if (!strcmp(format, "systemd"))
+        plan_systemd(app->plan, app->name, &text);
     else
         plan_text(app->plan, app->name, &text);
     write_out(&text);

@@ -18,6 +18,7 @@
 
 #define LOG_FLUSH_MS 100 /* while nobody reads it; of report_ms */
 #define PROGRESS_NS (2 * WEIR_NS_PER_S)
+#define PINGS_IN_TIME 3 /* in the time of the service manager's watchdog: one may be late */
 
 static int64_t to_ms(const struct weir_app *app, int64_t ns)
 {
@@ -178,6 +179,15 @@ static void say_progress(struct weir_app *app, int64_t now)
     weir_buffer_free(&line);
 }
 
+/* To the service manager: this thread still runs. */
+static void ping(struct weir_app *app, int64_t now)
+{
+    if (!app->ping_every_ns || now < app->next_ping_ns)
+        return;
+    app->next_ping_ns = now + app->ping_every_ns;
+    process_notify("WATCHDOG=1");
+}
+
 static void wait_for_something(struct weir_app *app, int signals)
 {
     int64_t until = to_ns(app, engine_next_timer(app->engine)), limit = runner_next_limit(app->runner);
@@ -185,6 +195,8 @@ static void wait_for_something(struct weir_app *app, int signals)
         until = limit;
     if (app->engine->phase == PHASE_STOPPING && app->next_progress_ns < until)
         until = app->next_progress_ns;
+    if (app->ping_every_ns && app->next_ping_ns < until)
+        until = app->next_ping_ns;
     struct timespec wait;
     if (until != WEIR_NEVER) {
         int64_t left = until - weir_now_ns();
@@ -204,6 +216,7 @@ static void serve(struct weir_app *app)
         abort();
     }
     process_reap(); /* what ended before anybody listened */
+    app->ping_every_ns = process_watchdog_ns() / PINGS_IN_TIME;
     app->base_ns = weir_now_ns();
     bool over = handle(app, &(struct engine_event){.kind = EVENT_RUN}, app->base_ns);
     while (!over) {
@@ -211,6 +224,7 @@ static void serve(struct weir_app *app)
         runner_expire(app->runner, weir_now_ns());
         over = hear(app, signals);
         say_progress(app, weir_now_ns());
+        ping(app, weir_now_ns());
     }
     close(signals);
 }

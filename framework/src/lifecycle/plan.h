@@ -97,5 +97,7 @@ void plan_dot(const struct plan *plan, const char *app_name, struct weir_buffer 
 /* A pod's values that fit the plan. `admin_listen`: where health is served; NULL: nowhere. */
 void plan_kubernetes(const struct plan *plan, const char *app_name, const char *admin_listen,
                      struct weir_buffer *out);
+/* A drop-in for the service's unit that fits the plan. */
+void plan_systemd(const struct plan *plan, const char *app_name, struct weir_buffer *out);
 
 #endif

@@ -71,6 +71,15 @@ bool signal_counts(struct signal_filter *filter, int64_t now_ns)
     return !same;
 }
 
+int64_t process_watchdog_ns(void)
+{
+    const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    if (!getenv("NOTIFY_SOCKET") || !usec || (pid && strtoll(pid, NULL, 10) != getpid()))
+        return 0;
+    int64_t value = strtoll(usec, NULL, 10);
+    return value > 0 && value < WEIR_NEVER / 1000 ? value * 1000 : 0;
+}
+
 void process_notify(const char *text)
 {
     const char *path = getenv("NOTIFY_SOCKET");

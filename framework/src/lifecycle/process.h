@@ -30,4 +30,8 @@ bool signal_counts(struct signal_filter *filter, int64_t now_ns);
 /* Tells the service manager ("READY=1"), where NOTIFY_SOCKET names one (sd_notify(3)). */
 void process_notify(const char *text);
 
+/* How often at least the service manager wants to hear "WATCHDOG=1" from this process, in ns: WATCHDOG_USEC and
+ * WATCHDOG_PID of sd_watchdog_enabled(3). 0: it does not watch. */
+int64_t process_watchdog_ns(void);
+
 #endif

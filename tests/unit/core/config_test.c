@@ -241,7 +241,7 @@ static void each_mistake_is_told_with_its_place(void **state)
          "command line: --config: needs a value\n"
          "t.yaml: cannot open: No such file or directory\n"},
         {{.flags = "--plan=svg"},
-         "command line: --plan: expected text, json, dot or kubernetes, found \"svg\"\n"},
+         "command line: --plan: expected text, json, dot, kubernetes or systemd, found \"svg\"\n"},
 
         /* Types. */
         {{.file = "rest: {threads: many}\n"},
@@ -453,6 +453,7 @@ static void the_command_line_gives_the_mode(void **state)
         {"--plan=json", CONFIG_PLAN, "json"},
         {"--plan=dot", CONFIG_PLAN, "dot"},
         {"--plan=kubernetes", CONFIG_PLAN, "kubernetes"},
+        {"--plan=systemd", CONFIG_PLAN, "systemd"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         void *mine;

@@ -299,6 +299,7 @@ static void modes_say_what_they_are_asked_and_run_nothing(void **state)
         {"--plan=json", "{\"weir_plan\": 1, \"service\": \"child\""},
         {"--plan=dot", "digraph \"child\" {"},
         {"--plan=kubernetes", "terminationGracePeriodSeconds: 32"},
+        {"--plan=systemd", "TimeoutStopSec=27"},
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct child child;
@@ -311,18 +312,27 @@ static void modes_say_what_they_are_asked_and_run_nothing(void **state)
     }
 }
 
-static void assert_told(int descriptor, const char *expected)
+struct word {
+    char text[64];
+};
+
+static struct word told(int descriptor)
 {
     struct pollfd end = {.fd = descriptor, .events = POLLIN};
+    struct word word = {""};
     assert_int_equal(poll(&end, 1, DEADLINE_MS), 1);
-    char text[64] = "";
-    assert_true(recv(descriptor, text, sizeof text - 1, 0) > 0);
-    assert_string_equal(text, expected);
+    assert_true(recv(descriptor, word.text, sizeof word.text - 1, 0) > 0);
+    return word;
 }
 
-static void the_service_manager_is_told_ready_and_stopping(void **state)
+static void assert_told(int descriptor, const char *expected)
 {
-    (void)state;
+    assert_string_equal(told(descriptor).text, expected);
+}
+
+/* Listens where the next child will tell it; caller closes, and unsets NOTIFY_SOCKET. */
+static int be_the_service_manager(void)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "weir-app-test-%d", (int)getpid());
     int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -330,12 +340,39 @@ static void the_service_manager_is_told_ready_and_stopping(void **state)
     assert_int_equal(bind(descriptor, (struct sockaddr *)&address, (socklen_t)size), 0);
     address.sun_path[0] = '@';
     setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    return descriptor;
+}
+
+static void the_service_manager_is_told_ready_and_stopping(void **state)
+{
+    (void)state;
+    int descriptor = be_the_service_manager();
     struct child child;
     START(&child, "plain");
     unsetenv("NOTIFY_SOCKET");
     assert_told(descriptor, "READY=1");
     kill(child.pid, SIGTERM);
     assert_told(descriptor, "STOPPING=1");
+    assert_exit(&child, 0);
+    close(descriptor);
+    end_child(&child);
+}
+
+static void the_service_managers_watchdog_hears_it_until_it_stops(void **state)
+{
+    (void)state;
+    int descriptor = be_the_service_manager();
+    setenv("WATCHDOG_USEC", "60000", 1);
+    struct child child;
+    START(&child, "plain");
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    wait_for_complaint(&child, "\"message\":\"ready\"");
+    while (strcmp(told(descriptor).text, "READY=1") != 0)
+        continue;
+    for (int i = 0; i < 5; i++)
+        assert_told(descriptor, "WATCHDOG=1");
+    kill(child.pid, SIGTERM);
     assert_exit(&child, 0);
     close(descriptor);
     end_child(&child);
@@ -481,6 +518,7 @@ int main(void)
         cmocka_unit_test(author_mistakes_and_configuration_are_reported_together_with_78),
         cmocka_unit_test(modes_say_what_they_are_asked_and_run_nothing),
         cmocka_unit_test(the_service_manager_is_told_ready_and_stopping),
+        cmocka_unit_test(the_service_managers_watchdog_hears_it_until_it_stops),
         cmocka_unit_test(a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog),
         cmocka_unit_test(a_process_that_adopts_leaves_no_zombies),
         cmocka_unit_test(it_works_as_pid_1),

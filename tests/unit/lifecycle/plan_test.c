@@ -334,18 +334,25 @@ static void a_pods_values_fit_the_plan(void **state)
         "      env:\n"
         "        # from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
         "        - {name: WEIR_PLATFORM_GRACE_MS, value: \"27000\"}\n"
-        "      # app.pre_drain_ms is 0: serves on while load balancers hear of the end\n"
+        "      # serves on until load balancers have heard of the end; app.pre_drain_ms is 0 (sleep: "
+        "Kubernetes "
+        "1.30)\n"
         "      lifecycle:\n"
         "        preStop: {sleep: {seconds: 5}}\n"
         "      # admin.listen is 127.0.0.1:9100: the kubelet does not reach it; set it to 0.0.0.0:9100\n"
+        "      # a start that hangs is given up, and rolled back, by the service itself within 63 s\n"
+        "      startupProbe:\n"
+        "        httpGet: {path: /ready, port: 9100}\n"
+        "        periodSeconds: 1\n"
+        "        timeoutSeconds: 2\n"
+        "        failureThreshold: 63\n"
         "      # ready until SIGTERM and not after it\n"
         "      readinessProbe:\n"
         "        httpGet: {path: /ready, port: 9100}\n"
         "        periodSeconds: 2\n"
         "        timeoutSeconds: 2\n"
         "        failureThreshold: 1\n"
-        "      # alive from the start to the end of a stop. No startupProbe: a start that hangs is given up "
-        "within 36 s\n"
+        "      # alive from the start to the end of a stop\n"
         "      livenessProbe:\n"
         "        httpGet: {path: /healthz, port: 9100}\n"
         "        periodSeconds: 10\n"
@@ -367,12 +374,67 @@ static void a_pods_values_fit_the_plan(void **state)
                       "      # no probes: admin.listen must be an address with a port\n");
 }
 
+static void an_announcement_too_short_for_load_balancers_is_filled_up_by_prestop(void **state)
+{
+    (void)state;
+    struct plan_options options = plain;
+    options.deadline_ms = 20000;
+    options.pre_drain_ms = 1900;
+    assert_kubernetes(
+        options, NULL,
+        "# of a pod's template; all in seconds\n"
+        "spec:\n"
+        "  # preStop 4 + app.deadline_ms 20 + 2 to leave\n"
+        "  terminationGracePeriodSeconds: 26\n"
+        "  containers:\n"
+        "    - name: \"orders\"\n"
+        "      env:\n"
+        "        # from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
+        "        - {name: WEIR_PLATFORM_GRACE_MS, value: \"22000\"}\n"
+        "      # serves on until load balancers have heard of the end; app.pre_drain_ms is 1900 "
+        "(sleep: Kubernetes 1.30)\n"
+        "      lifecycle:\n"
+        "        preStop: {sleep: {seconds: 4}}\n"
+        "      # no probes: admin.listen must be an address with a port\n");
+}
+
+static void a_units_times_fit_the_plan(void **state)
+{
+    (void)state;
+    struct plan_options options = plain;
+    options.deadline_ms = 24001;
+    options.report_ms = 1001;
+    struct plan *plan =
+        graph_plan(&options, (struct graph_line[]){{"admin", .kind = BASE, .start_timeout = 1000},
+                                                   {"db", .start_timeout = 4000},
+                                                   {"rest", "db", .start_timeout = 1501},
+                                                   {0}});
+    struct weir_buffer text = {0};
+    plan_systemd(plan, "orders", &text);
+    assert_string_equal(weir_buffer_text(&text),
+                        "# What the plan of orders asks of systemd: printed by --plan=systemd\n"
+                        "[Service]\n"
+                        "# start timeouts 7 + TimeoutStopSec: a start that hangs is given up, and rolled "
+                        "back, by the service itself\n"
+                        "TimeoutStartSec=34\n"
+                        "# app.deadline_ms 25 + 2 to leave: the report comes before SIGKILL\n"
+                        "TimeoutStopSec=27\n"
+                        "# from SIGTERM to SIGKILL: a longer deadline is refused at start\n"
+                        "Environment=WEIR_PLATFORM_GRACE_MS=27000\n"
+                        "# a process that is frozen is ended and started again\n"
+                        "WatchdogSec=22\n");
+    weir_buffer_free(&text);
+    plan_destroy(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_window_of_the_worked_example_is_exact),
         cmocka_unit_test(the_plan_is_printed_as_a_table),
         cmocka_unit_test(a_pods_values_fit_the_plan),
+        cmocka_unit_test(an_announcement_too_short_for_load_balancers_is_filled_up_by_prestop),
+        cmocka_unit_test(a_units_times_fit_the_plan),
         cmocka_unit_test(the_plan_is_printed_as_json_and_dot),
         cmocka_unit_test(a_cycle_is_named_with_its_chain_and_so_is_every_other_cycle),
         cmocka_unit_test(a_component_that_needs_itself_is_an_error),

@@ -3,6 +3,10 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <weir/clock.h>
 
@@ -97,12 +101,50 @@ static void messages_of_many_threads_arrive_whole(void **state)
     inbox_clean_up(&inbox);
 }
 
+static void set(const char *variable, const char *value)
+{
+    if (value)
+        setenv(variable, value, 1);
+    else
+        unsetenv(variable);
+}
+
+static void the_service_managers_watchdog_is_heeded_where_it_watches_this_process(void **state)
+{
+    (void)state;
+    char own[24];
+    snprintf(own, sizeof own, "%d", (int)getpid());
+    const struct {
+        const char *socket, *usec, *pid;
+        int64_t expected;
+    } cases[] = {
+        {"@there", "20000000", own, 20 * WEIR_NS_PER_S},
+        {"@there", "20000000", NULL, 20 * WEIR_NS_PER_S},
+        {"@there", "20000000", "1", 0},
+        {"@there", NULL, own, 0},
+        {NULL, "20000000", own, 0},
+        {"@there", "-1", own, 0},
+        {"@there", "18446744073709551615", own, 0},
+        {"@there", "soon", own, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        set("NOTIFY_SOCKET", cases[i].socket);
+        set("WATCHDOG_USEC", cases[i].usec);
+        set("WATCHDOG_PID", cases[i].pid);
+        assert_int_equal(process_watchdog_ns(), cases[i].expected);
+    }
+    set("NOTIFY_SOCKET", NULL);
+    set("WATCHDOG_USEC", NULL);
+    set("WATCHDOG_PID", NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signal_within_300_ms_of_the_one_before_it_is_the_same),
         cmocka_unit_test(messages_come_in_order_and_one_that_waits_is_not_overwritten),
         cmocka_unit_test(messages_of_many_threads_arrive_whole),
+        cmocka_unit_test(the_service_managers_watchdog_is_heeded_where_it_watches_this_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
