@@ -17,6 +17,12 @@ static const char usage[] =
     "[--show-sensitive]\n"
     "        Prints the events of a topic as JSON, one a line, until interrupted. Joins no group, commits\n"
     "        nothing. What is (weir.sensitive) is ***.\n"
+    "  weir dlq ls [TOPIC]\n"
+    "  weir dlq show|replay|drop TOPIC [PARTITION:OFFSET...] [--key KEY] [--group GROUP] [--status NAME]\n"
+    "           [--error TEXT] [--since TIME] [--until TIME] [--all] [--dry-run] [--brokers HOST:PORT,...]\n"
+    "        Dead letters of a topic: lists them, shows them as JSON, sends them back to the group that set\n"
+    "        them aside, or notes that nobody wants them. TIME is 2026-11-22T10:00:00Z, or how long ago: "
+    "2h.\n"
     "  weir ls\n"
     "        Lists services, their methods, and topics.\n"
     "  weir describe NAME\n"
@@ -34,10 +40,8 @@ int main(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } commands[] = {
-        {"call", call_command},
-        {"tail", tail_command},
-        {"ls", ls_command},
-        {"describe", describe_command},
+        {"call", call_command}, {"tail", tail_command},         {"dlq", dlq_command},
+        {"ls", ls_command},     {"describe", describe_command},
     };
     if (argc < 2) {
         fputs(usage, stderr);

@@ -32,6 +32,7 @@ int tool_reach(const char *target);
 int call_command(int argc, char **argv);
 int tail_command(int argc, char **argv);
 int ls_command(int argc, char **argv);
+int dlq_command(int argc, char **argv);
 int describe_command(int argc, char **argv);
 
 #endif

@@ -296,6 +296,15 @@ static int64_t record_deadline(const struct item *item)
     return weir_deadline_in_ms(left_ms > 0 ? left_ms : 0);
 }
 
+/* A dead letter was sent back to the group that had set it aside; this one has had its effect long since. */
+static bool is_for_another_group(const struct item *item)
+{
+    const struct item_header *header = find_header(item, HEADER_REPLAY_GROUP);
+    const char *group = item->partition->consumer->options.group;
+    return header && (header->value.size != strlen(group) ||
+                      memcmp(header->value.data, group, header->value.size) != 0);
+}
+
 static struct weir_call *new_call(struct item *item, int64_t deadline_ns)
 {
     struct partition *partition = item->partition;
@@ -319,6 +328,10 @@ void item_run(struct item *item)
     struct weir_consumer *consumer = item->partition->consumer;
     if (item->verdict != WEIR_OK) {
         item_set_aside(item);
+        return;
+    }
+    if (is_for_another_group(item)) {
+        settle(item, WEIR_OK, "");
         return;
     }
     int64_t deadline_ns = weir_deadline_in_ms(consumer->options.timeout_ms), asked_ns = record_deadline(item);

@@ -11,6 +11,9 @@
 #include "transports/kafka/producer.h"
 
 #define HEADER_DEADLINE "weir-deadline" /* ms since 1970 UTC, decimal */
+/* A dead letter that was sent back: for this group alone, and how often it was. */
+#define HEADER_REPLAY_GROUP "weir-replay-group"
+#define HEADER_REPLAYS "weir-replays"
 #define HEADER_PRINCIPAL                                                                                     \
     "weir-principal" /* metadata to the handler: who may be believed is for authentication */
 
