@@ -15,6 +15,7 @@ struct weir_grpc_options {
     int64_t threads;            /* completion queues. Default 1 */
     int64_t message_bytes_max;  /* of a request. Default 4 MiB: more is RESOURCE_EXHAUSTED */
     int64_t metadata_bytes_max; /* Default 8,192 */
+    int64_t connections_max;    /* more are refused. Default 10,000 */
     int64_t streams_max;        /* concurrent on one connection. Default 1,024 */
     int64_t in_flight_max;      /* calls; more are refused with RESOURCE_EXHAUSTED. Default 4,096 */
     int64_t timeout_ms;         /* a unary call's deadline where the client set none. Default 30,000 */

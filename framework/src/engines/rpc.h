@@ -48,7 +48,9 @@ struct rpc_user_ops {
 };
 
 struct rpc_server_options {
-    const char *listen; /* "127.0.0.1:9082", "[::1]:0", "unix:PATH" */
+    const char *listen;      /* see core/listener.h */
+    const char *name;        /* the listener's; NULL: "grpc" */
+    int64_t connections_max; /* 0: no limit */
     int64_t threads, message_bytes_max, metadata_bytes_max, streams_max;
     int64_t timeout_ms; /* of a unary rpc whose client set no deadline */
 };
@@ -59,10 +61,11 @@ struct rpc_server *rpc_server_new(const struct rpc_server_options *options, cons
 /* Listens and serves; a taken port is an error that names it. */
 enum weir_status rpc_server_start(struct rpc_server *server, struct weir_error *err);
 int rpc_server_port(const struct rpc_server *server); /* 0 for a unix socket */
+int64_t rpc_server_connections(struct rpc_server *server);
 
 /* A stop without loss, step by step. quiesce: takes no connection more, and tells clients to send new calls
- * elsewhere; what they had sent before they read that is still served. settle: blocks until they have read
- * it. close: refuses new calls. wait: until every rpc is gone, and connections had a moment to close; or
+ * elsewhere; what they had sent before they read that is still served. settle: blocks until they have, at most
+ * for a second. close: refuses new calls. wait: until every rpc is gone, and connections had a moment to close; or
  * until the context is over, and then false when an rpc is left. */
 void rpc_server_quiesce(struct rpc_server *server);
 void rpc_server_settle(struct rpc_server *server, struct weir_context *context);

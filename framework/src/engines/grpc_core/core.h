@@ -15,6 +15,8 @@
 #include <weir/bytes.h>
 #include <weir/status.h>
 
+#include "engines/grpc_core/link.h"
+
 /* The library is up between these two. Each engine object holds it once. */
 void core_acquire(void);
 void core_release(void);
@@ -27,14 +29,9 @@ struct event {
 /* A batch that the core must accept: anything else is a defect of ours and ends the process. */
 void core_start(grpc_call *call, const grpc_op *ops, size_t count, struct event *event);
 
-#define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
-/* Runs `step(arg)` on one of the core's own threads, as its inner functions demand, and waits for it. */
-void core_run_inside(void (*step)(void *arg), void *arg);
-
-/* As grpc_server_shutdown_and_notify(), but so that nothing is lost: see grpc_core/server.c. False where this
- * library does not have it. */
-bool core_stop_listening(grpc_server *server);
+/* Tells every client to send new calls elsewhere; what it had sent by then is still served, and its connection
+ * closed when that has ended. False where this library cannot. */
+bool core_send_goaways(grpc_server *server);
 
 /* ---- Bytes ---- */
 

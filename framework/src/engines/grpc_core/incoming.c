@@ -75,10 +75,7 @@ static void give_back(struct rpc *rpc)
     struct rpc_server *server = worker->server;
     rpc->next = worker->free;
     worker->free = rpc;
-    pthread_mutex_lock(&server->lock);
-    if (--server->rpcs == 0)
-        pthread_cond_broadcast(&server->idle);
-    pthread_mutex_unlock(&server->lock);
+    gate_leave(server->rpcs, false);
 }
 
 /* Asks the core for the next call of a method. */
@@ -90,9 +87,7 @@ void rpc_ask(struct worker *worker, const struct registered *registered)
     struct rpc *rpc = take(worker);
     rpc->registered = registered;
     rpc->metadata.count = 0;
-    pthread_mutex_lock(&server->lock);
-    server->rpcs++;
-    pthread_mutex_unlock(&server->lock);
+    gate_enter(server->rpcs);
     if (registered->handle)
         grpc_server_request_registered_call(server->core, registered->handle, &rpc->call, &rpc->deadline,
                                             &rpc->metadata, has_request(rpc) ? &rpc->payload : NULL,
@@ -225,7 +220,6 @@ static bool take_request(struct rpc *rpc)
 static void begin(struct rpc *rpc)
 {
     struct rpc_server *server = rpc->worker->server;
-    atomic_store(&server->latest_begin_ns, weir_now_ns());
     rpc->begun = true;
     link_append(&rpc->worker->live, &rpc->live);
     set_deadline(rpc);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,62 +87,37 @@ void core_start(grpc_call *call, const grpc_op *ops, size_t count, struct event 
 
 /* ---- Inside the core ---- */
 
-/* grpc_core::Server's own methods; exported, but not promised. Both must run on a thread of the core's. */
-void server_stop_listening(grpc_server *server) __asm__("_ZN9grpc_core6Server13StopListeningEv")
-    __attribute__((weak));
+/* grpc_core::Server's own method: exported, but not promised. It must run on a thread of the core's. */
 void server_send_goaways(grpc_server *server) __asm__("_ZN9grpc_core6Server11SendGoawaysEv")
     __attribute__((weak));
 
 struct inside {
     grpc_completion_queue_functor functor; /* first: the core hands it back */
-    void (*step)(void *arg);
-    void *arg;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool done;
+    grpc_server *server;
+    sem_t done;
 };
 
 static void run_inside(grpc_completion_queue_functor *functor, int ok)
 {
     (void)ok;
     struct inside *inside = (struct inside *)(void *)functor;
-    inside->step(inside->arg);
-    pthread_mutex_lock(&inside->lock);
-    inside->done = true;
-    pthread_cond_signal(&inside->changed);
-    pthread_mutex_unlock(&inside->lock);
+    server_send_goaways(inside->server);
+    sem_post(&inside->done);
 }
 
 /* The functor of a callback queue that is shut down runs on the core's executor. */
-void core_run_inside(void (*step)(void *arg), void *arg)
+bool core_send_goaways(grpc_server *server)
 {
-    struct inside inside = {
-        .functor = {.functor_run = run_inside},
-        .step = step,
-        .arg = arg,
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .changed = PTHREAD_COND_INITIALIZER,
-    };
+    if (!server_send_goaways)
+        return false;
+    struct inside inside = {.functor = {.functor_run = run_inside}, .server = server};
+    sem_init(&inside.done, 0, 0);
     grpc_completion_queue *queue = grpc_completion_queue_create_for_callback(&inside.functor, NULL);
     grpc_completion_queue_shutdown(queue);
-    pthread_mutex_lock(&inside.lock);
-    while (!inside.done)
-        pthread_cond_wait(&inside.changed, &inside.lock);
-    pthread_mutex_unlock(&inside.lock);
+    while (sem_wait(&inside.done) < 0)
+        continue;
     grpc_completion_queue_destroy(queue);
-}
-
-static void stop_listening(void *server)
-{
-    server_stop_listening(server);
-    server_send_goaways(server);
-}
-
-bool core_stop_listening(grpc_server *server)
-{
-    if (!server_stop_listening || !server_send_goaways)
-        return false;
-    core_run_inside(stop_listening, server);
+    sem_destroy(&inside.done);
     return true;
 }
 

@@ -1,65 +1,36 @@
 /* The server's life. A plain shutdown of the core cancels the calls that a client has sent and the core has
- * not yet handed over (grpc issue 41785), and clients do not retry those. So the stop goes in steps: the core
- * first closes its listeners and sends GOAWAY, which two of its inner functions do without refusing anything;
- * what the clients had sent until they read that is served; only then it is shut down.
+ * not yet handed over (grpc issue 41785), and clients do not retry those. So the stop goes in steps: the
+ * listening socket, which is ours, is closed; every client is told to go elsewhere by a GOAWAY that refuses
+ * nothing, and what it had sent until it read that is served; the core is shut down when no connection is left.
  *
  * Queues are polled until every rpc is gone: the shutdown's event may come before the last rpcs' own. */
 #include "engines/grpc_core/server.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+
+#include <grpc/grpc_posix.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
 
-#include "core/condition.h"
 #include "core/memory.h"
 
 /* Asked for at once, of each method and each worker. */
 #define ASKED 8
 
-/* A client reads the GOAWAY within its round trip. */
-#define SETTLE_LEAST_MS 100 /* always */
-#define SETTLE_QUIET_MS 50  /* and since the last call began */
-#define SETTLE_MOST_MS 250
-#define STEP_MS 10
+#define PREFACE_MS 10000 /* as the core's own listener gives a handshake */
 
-/* What a connection gets to close once every rpc is gone: a peer that does not answer the ping behind GOAWAY
- * would hold it for 20 s. */
-#define LINGER_MS 500
+/* A client that has read the GOAWAY answers the ping behind it, and the core closes its connection after its
+ * last call. So as long as one is open, calls may still come from it; but a peer that does not answer must not
+ * hold the stop. */
+#define SETTLE_MOST_MS 1000     /* with calls that run */
+#define SETTLE_IDLE_MOST_MS 500 /* without */
+#define SETTLE_LOOK_MS 1
+#define SETTLE_LOOK_LATER_MS 5 /* after so long */
 
-/* ---- Lists ---- */
-
-void link_init(struct link *list)
-{
-    list->previous = list->next = list;
-}
-
-void link_append(struct link *list, struct link *item)
-{
-    item->previous = list->previous;
-    item->next = list;
-    list->previous->next = item;
-    list->previous = item;
-}
-
-void link_remove(struct link *item)
-{
-    item->previous->next = item->next;
-    item->next->previous = item->previous;
-    link_init(item);
-}
-
-bool link_is_empty(const struct link *list)
-{
-    return list->next == list;
-}
+/* What connections get to close once every rpc is gone. The core would give a peer that does not answer 20 s. */
+#define LINGER_MS 250
 
 /* ---- Workers ---- */
 
@@ -108,38 +79,65 @@ static gpr_timespec next_end(const struct worker *worker)
     return CONTAINER_OF(worker->timed.next, struct rpc, timed)->ends;
 }
 
+/* False: the queue is shut down, and empty. */
+static bool take_turn(struct worker *worker, gpr_timespec until)
+{
+    grpc_event delivered = grpc_completion_queue_next(worker->queue, until, NULL);
+    if (delivered.type == GRPC_QUEUE_SHUTDOWN)
+        return false;
+    if (delivered.type == GRPC_OP_COMPLETE) {
+        struct event *event = delivered.tag;
+        event->run(event, delivered.success != 0);
+    }
+    end_late_rpcs(worker);
+    return true;
+}
+
 static void *work(void *arg)
 {
     struct worker *worker = arg;
-    for (;;) {
-        grpc_event delivered = grpc_completion_queue_next(worker->queue, next_end(worker), NULL);
-        if (delivered.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-        if (delivered.type == GRPC_OP_COMPLETE) {
-            struct event *event = delivered.tag;
-            event->run(event, delivered.success != 0);
-        }
-        end_late_rpcs(worker);
-    }
+    while (take_turn(worker, next_end(worker)))
+        continue;
+    return NULL;
 }
 
 /* ---- New ---- */
+
+/* Runs on: the intake's thread. */
+static void take_connection(void *arg, int fd)
+{
+    struct rpc_server *server = arg;
+    grpc_server_add_channel_from_fd(server->core, fd, server->insecure);
+}
+
+static void core_is_shut(struct event *event, bool ok)
+{
+    (void)ok;
+    gate_leave(CONTAINER_OF(event, struct rpc_server, shut)->up, false);
+}
 
 struct rpc_server *rpc_server_new(const struct rpc_server_options *options, const struct rpc_method *methods,
                                   size_t method_count, const struct rpc_user_ops *ops, void *user)
 {
     struct rpc_server *server = NEW(struct rpc_server);
     server->options = *options;
-    server->listen = memory_strdup(options->listen);
-    server->options.listen = server->listen;
+    server->options.name = server->name = memory_strdup(options->name ? options->name : "grpc");
+    server->options.listen = server->listen = memory_strdup(options->listen);
     server->ops = ops;
     server->user = user;
     server->method_count = method_count + 1;
     server->methods = memory_zalloc(server->method_count * sizeof *server->methods);
     for (size_t i = 0; i < method_count; i++)
         server->methods[i].method = methods[i];
-    pthread_mutex_init(&server->lock, NULL);
-    condition_init(&server->idle);
+    server->rpcs = gate_new(0);
+    server->up = gate_new(0);
+    server->shut.run = core_is_shut;
+    intake_init(&server->intake, &(struct intake_options){.name = server->name,
+                                                          .listen = server->listen,
+                                                          .connections_max = options->connections_max,
+                                                          .preface_ms = PREFACE_MS,
+                                                          .take = take_connection,
+                                                          .arg = server});
 
     server->worker_count = options->threads > 0 ? (size_t)options->threads : 1;
     server->workers = memory_zalloc(server->worker_count * sizeof *server->workers);
@@ -162,7 +160,6 @@ static grpc_server *new_core(const struct rpc_server_options *options)
     core_args_add(&args, GRPC_ARG_ENABLE_DEADLINE_CHECKS, 1); /* the minimal stack has them off */
     core_args_add(&args, GRPC_ARG_ENABLE_CHANNELZ, 0);
     core_args_add(&args, GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    core_args_add(&args, GRPC_ARG_ALLOW_REUSEPORT, 0); /* a taken port is an error */
     core_args_add(&args, GRPC_ARG_MAX_CONCURRENT_STREAMS, options->streams_max);
     core_args_add(&args, GRPC_ARG_MAX_METADATA_SIZE, options->metadata_bytes_max);
     /* A client that vanished without a word is noticed; one that asks every 10 s is welcome. */
@@ -170,15 +167,7 @@ static grpc_server *new_core(const struct rpc_server_options *options)
     core_args_add(&args, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20000);
     core_args_add(&args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 9000);
     core_args_add(&args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    core_args_add(&args, GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000);
     return grpc_server_create(&(grpc_channel_args){.num_args = args.count, .args = args.list}, NULL);
-}
-
-static grpc_completion_queue *new_control_queue(void)
-{
-    grpc_completion_queue_attributes attributes = {
-        .version = 1, .cq_completion_type = GRPC_CQ_NEXT, .cq_polling_type = GRPC_CQ_NON_POLLING};
-    return grpc_completion_queue_create(grpc_completion_queue_factory_lookup(&attributes), &attributes, NULL);
 }
 
 static void make_worker(struct rpc_server *server, struct worker *worker)
@@ -203,58 +192,6 @@ static void register_methods(struct rpc_server *server)
     }
 }
 
-/* What the core says about it goes to a log line only, so the kernel is asked once more. */
-static enum weir_status cannot_listen(const char *address, struct weir_error *err)
-{
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    if (!colon || strncmp(address, "unix:", 5) == 0 || (size_t)(colon - address) >= sizeof host)
-        return weir_fail(err, WEIR_UNAVAILABLE, "cannot listen on %s", address);
-    size_t length = (size_t)(colon - address);
-    bool bracketed = length >= 2 && address[0] == '[' && address[length - 1] == ']';
-    size_t edge = bracketed ? 1 : 0;
-    memcpy(host, address + edge, length - 2 * edge);
-    host[length - 2 * edge] = 0;
-
-    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int problem = getaddrinfo(host, colon + 1, &hints, &found);
-    if (problem != 0)
-        return weir_fail(err, WEIR_INVALID_ARGUMENT, "cannot listen on %s: %s", address,
-                         gai_strerror(problem));
-    int errnum = 0;
-    for (struct addrinfo *at = found; at && errnum == 0; at = at->ai_next) {
-        int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int on = 1;
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (fd < 0 || bind(fd, at->ai_addr, at->ai_addrlen) != 0 || listen(fd, 1) != 0)
-            errnum = errno;
-        if (fd >= 0)
-            close(fd);
-    }
-    freeaddrinfo(found);
-    return errnum != 0 ? weir_fail_errno(err, WEIR_UNAVAILABLE, errnum, "cannot listen on %s", address)
-                       : weir_fail(err, WEIR_UNAVAILABLE, "cannot listen on %s", address);
-}
-
-/* The core takes a socket's path away from the server that has it. */
-static enum weir_status check_unix_path(const char *address, struct weir_error *err)
-{
-    struct sockaddr_un path = {.sun_family = AF_UNIX};
-    if (strncmp(address, "unix:", 5) != 0)
-        return WEIR_OK;
-    size_t length = strlen(address + 5);
-    if (length >= sizeof path.sun_path)
-        return weir_fail(err, WEIR_INVALID_ARGUMENT, "cannot listen on %s: the path is longer than %zu bytes",
-                         address, sizeof path.sun_path - 1);
-    memcpy(path.sun_path, address + 5, length);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool taken = fd >= 0 && connect(fd, (struct sockaddr *)&path, sizeof path) == 0;
-    if (fd >= 0)
-        close(fd);
-    return taken ? weir_fail_errno(err, WEIR_UNAVAILABLE, EADDRINUSE, "cannot listen on %s", address)
-                 : WEIR_OK;
-}
-
 static enum weir_status start_workers(struct rpc_server *server, struct weir_error *err)
 {
     for (size_t i = 0; i < server->worker_count; i++) {
@@ -273,33 +210,30 @@ static enum weir_status start_workers(struct rpc_server *server, struct weir_err
 
 enum weir_status rpc_server_start(struct rpc_server *server, struct weir_error *err)
 {
-    enum weir_status status = check_unix_path(server->listen, err);
+    enum weir_status status = intake_listen(&server->intake, err);
     if (status != WEIR_OK)
         return status;
     core_acquire();
     server->started = true;
     server->core = new_core(&server->options);
-    server->control = new_control_queue();
+    server->insecure = grpc_insecure_server_credentials_create();
     server->lame = grpc_lame_client_channel_create("bell", GRPC_STATUS_UNAVAILABLE, "");
-    grpc_server_register_completion_queue(server->core, server->control, NULL);
     for (size_t i = 0; i < server->worker_count; i++)
         make_worker(server, &server->workers[i]);
     register_methods(server);
-
-    grpc_server_credentials *insecure = grpc_insecure_server_credentials_create();
-    server->port = grpc_server_add_http2_port(server->core, server->listen, insecure);
-    grpc_server_credentials_release(insecure);
-    if (server->port == 0)
-        return cannot_listen(server->listen, err);
-    if (strncmp(server->listen, "unix:", 5) == 0)
-        server->port = 0;
     grpc_server_start(server->core);
-    return start_workers(server, err);
+    status = start_workers(server, err);
+    return status == WEIR_OK ? intake_start(&server->intake, err) : status;
 }
 
 int rpc_server_port(const struct rpc_server *server)
 {
-    return server->port;
+    return intake_port(&server->intake);
+}
+
+int64_t rpc_server_connections(struct rpc_server *server)
+{
+    return (int64_t)intake_connections(&server->intake);
 }
 
 /* ---- Stop ---- */
@@ -316,20 +250,26 @@ void rpc_server_quiesce(struct rpc_server *server)
     if (!server->started || server->quiesced)
         return;
     server->quiesced = true;
-    if (!core_stop_listening(server->core))
+    intake_stop(&server->intake);
+    if (!intake_is_over(&server->intake) && !core_send_goaways(server->core))
         weir_log_warn("this gRPC library cannot send GOAWAY ahead: calls that are on their way may be lost");
+}
+
+/* Beside those that are asked for, which the gate counts, too. */
+static bool has_rpcs(const struct rpc_server *server)
+{
+    size_t asked = server->worker_count * server->method_count * ASKED;
+    return gate_in_flight(server->rpcs) > (int64_t)asked;
 }
 
 void rpc_server_settle(struct rpc_server *server, struct weir_context *context)
 {
     int64_t began = weir_now_ns();
-    for (;;) {
-        int64_t now = weir_now_ns();
-        int64_t waited_ms = (now - began) / WEIR_NS_PER_MS;
-        int64_t quiet_ms = (now - atomic_load(&server->latest_begin_ns)) / WEIR_NS_PER_MS;
-        if (waited_ms >= SETTLE_MOST_MS || (waited_ms >= SETTLE_LEAST_MS && quiet_ms >= SETTLE_QUIET_MS))
-            return;
-        if (weir_context_sleep(context, STEP_MS) != WEIR_OK)
+    while (server->started && !intake_is_over(&server->intake)) {
+        int64_t waited_ms = (weir_now_ns() - began) / WEIR_NS_PER_MS;
+        int64_t look_ms = waited_ms < SETTLE_LOOK_LATER_MS ? SETTLE_LOOK_MS : SETTLE_LOOK_LATER_MS;
+        if (waited_ms >= (has_rpcs(server) ? SETTLE_MOST_MS : SETTLE_IDLE_MOST_MS) ||
+            weir_context_sleep(context, look_ms) != WEIR_OK)
             return;
     }
 }
@@ -340,45 +280,28 @@ void rpc_server_close(struct rpc_server *server)
         return;
     server->closed = true;
     atomic_store(&server->closing, true);
-    grpc_server_shutdown_and_notify(server->core, server->control, server);
+    gate_enter(server->up);
+    grpc_server_shutdown_and_notify(server->core, server->workers[0].queue, &server->shut);
 }
 
-/* Both wait for a moment. */
-static bool rpcs_are_gone(struct rpc_server *server, int64_t most_ms)
+static bool is_down(struct rpc_server *server, struct weir_context *context, int64_t most_ms)
 {
-    int64_t until = weir_deadline_in_ms(most_ms);
-    pthread_mutex_lock(&server->lock);
-    bool in_time = true;
-    while (server->rpcs > 0 && in_time)
-        in_time = condition_wait(&server->idle, &server->lock, until);
-    bool gone = server->rpcs == 0;
-    pthread_mutex_unlock(&server->lock);
-    return gone;
-}
-
-static bool core_is_shut(struct rpc_server *server, int64_t most_ms)
-{
-    gpr_timespec until =
-        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(most_ms, GPR_TIMESPAN));
-    if (!server->shut)
-        server->shut = grpc_completion_queue_next(server->control, until, NULL).type == GRPC_OP_COMPLETE;
-    return server->shut;
+    struct weir_context moment;
+    context_init(&moment, context, weir_deadline_in_ms(most_ms));
+    bool down = gate_wait_empty(server->up, &moment);
+    context_clean_up(&moment);
+    return down;
 }
 
 bool rpc_server_wait(struct rpc_server *server, struct weir_context *context)
 {
-    int64_t gone_ns = 0, linger_ns = LINGER_MS * WEIR_NS_PER_MS;
-    while (server->started && !server->shut) {
-        bool last = weir_context_status(context) != WEIR_OK;
-        if (gone_ns == 0 && rpcs_are_gone(server, last ? 0 : STEP_MS))
-            gone_ns = weir_now_ns();
-        if (gone_ns != 0 && !core_is_shut(server, last ? 0 : STEP_MS) &&
-            weir_now_ns() - gone_ns > linger_ns) {
-            rpc_server_abort(server); /* connections whose peers do not read, or do not answer */
-            linger_ns = INT64_MAX;
-        }
-        if (last)
-            return gone_ns != 0;
+    if (!server->started)
+        return true;
+    if (!gate_wait_empty(server->rpcs, context))
+        return false;
+    if (!is_down(server, context, LINGER_MS)) {
+        rpc_server_abort(server); /* connections whose peers do not read, or do not answer */
+        gate_wait_empty(server->up, context);
     }
     return true;
 }
@@ -397,7 +320,7 @@ void rpc_server_cancel(struct rpc_server *server)
 
 void rpc_server_abort(struct rpc_server *server)
 {
-    if (server->closed && !server->shut)
+    if (server->closed && gate_in_flight(server->up) > 0)
         grpc_server_cancel_all_calls(server->core);
 }
 
@@ -419,25 +342,27 @@ static void destroy_worker(struct worker *worker)
     }
 }
 
+/* A failed start may have left workers without a thread. */
+static void take_turns(struct rpc_server *server)
+{
+    gpr_timespec soon = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(10, GPR_TIMESPAN));
+    for (size_t i = 0; i < server->worker_count; i++)
+        if (!server->workers[i].has_thread)
+            take_turn(&server->workers[i], soon);
+}
+
 static void shut_down(struct rpc_server *server)
 {
+    intake_stop(&server->intake);
     rpc_server_close(server);
     rpc_server_abort(server);
-    for (size_t i = 0; i < server->worker_count; i++) /* a failed start left them without */
-        if (!server->workers[i].has_thread)
-            server->workers[i].has_thread =
-                pthread_create(&server->workers[i].thread, NULL, work, &server->workers[i]) == 0;
-    while (!core_is_shut(server, 1000) || !rpcs_are_gone(server, 1000))
-        continue;
+    while (!is_down(server, NULL, 10) || gate_in_flight(server->rpcs) > 0)
+        take_turns(server);
     grpc_server_destroy(server->core);
-    grpc_completion_queue_shutdown(server->control);
-    while (grpc_completion_queue_next(server->control, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL).type !=
-           GRPC_QUEUE_SHUTDOWN)
-        continue;
-    grpc_completion_queue_destroy(server->control);
     for (size_t i = 0; i < server->worker_count; i++)
         destroy_worker(&server->workers[i]);
     grpc_channel_destroy(server->lame);
+    grpc_server_credentials_release(server->insecure);
     core_release();
 }
 
@@ -447,10 +372,12 @@ void rpc_server_destroy(struct rpc_server *server)
         return;
     if (server->started)
         shut_down(server);
-    pthread_cond_destroy(&server->idle);
-    pthread_mutex_destroy(&server->lock);
+    intake_clean_up(&server->intake);
+    gate_destroy(server->rpcs);
+    gate_destroy(server->up);
     free(server->workers);
     free(server->methods);
+    free(server->name);
     free(server->listen);
     free(server);
 }

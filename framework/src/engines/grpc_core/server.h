@@ -4,19 +4,10 @@
 
 #include <stdatomic.h>
 
+#include "call/gate.h"
 #include "engines/grpc_core/core.h"
+#include "engines/grpc_core/intake.h"
 #include "engines/rpc.h"
-
-/* Intrusive list that ends in itself. */
-struct link {
-    struct link *previous, *next;
-};
-
-void link_init(struct link *list);
-void link_append(struct link *list, struct link *item);
-void link_remove(
-    struct link *item); /* leaves it empty; fine for one that is in no list, when it was initialised */
-bool link_is_empty(const struct link *list);
 
 /* One thread and its queue. Its lists and its rpcs' callbacks belong to the thread: no locks. */
 struct worker {
@@ -43,28 +34,26 @@ struct registered {
 
 struct rpc_server {
     struct rpc_server_options options;
-    char *listen;
+    char *name, *listen;
     struct registered *methods; /* the last one is the catch-all */
     size_t method_count;        /* with it */
     const struct rpc_user_ops *ops;
     void *user;
 
+    struct intake intake;
     grpc_server *core;
-    grpc_completion_queue *control; /* for the shutdown's tag */
-    grpc_channel *lame;             /* the bells' */
+    grpc_server_credentials *insecure; /* what the core takes descriptors with */
+    grpc_channel *lame;                /* the bells' */
     struct worker *workers;
     size_t worker_count;
-    int port;
+    struct gate *rpcs; /* asked for, or begun and not gone */
+    struct gate *up;   /* holds one until the core is shut down */
+    struct event shut;
 
-    bool started, quiesced, closed, shut; /* by who stops it */
-    atomic_bool closing;                  /* nothing is asked for any more */
-    _Atomic int64_t drain_ends_ns;        /* 0: it does not drain yet */
+    bool started, quiesced, closed; /* by who stops it */
+    atomic_bool closing;            /* nothing is asked for any more */
+    _Atomic int64_t drain_ends_ns;  /* 0: it does not drain yet */
     atomic_bool cancelled;
-    _Atomic int64_t latest_begin_ns;
-
-    pthread_mutex_t lock; /* the rest */
-    pthread_cond_t idle;
-    int64_t rpcs; /* asked for, or begun and not gone */
 };
 
 /* A message that waits for the one before it. */

@@ -227,6 +227,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     server->health = health_new(server->component.app, server->names, server->service_count);
     struct rpc_server_options options = {
         .listen = server->options.listen,
+        .name = server->component.name,
+        .connections_max = server->options.connections_max,
         .threads = server->options.threads,
         .message_bytes_max = server->options.message_bytes_max,
         .metadata_bytes_max = server->options.metadata_bytes_max,
@@ -279,10 +281,10 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     (void)err;
     struct weir_grpc_server *server = self;
     rpc_server_draining(server->engine, weir_context_left_ms(context));
+    health_stop(server->health); /* a watch would hold its connection */
     rpc_server_settle(server->engine, context);
     rpc_server_close(server->engine);
     gate_close(server->gate);
-    health_stop(server->health);
     if (!gate_wait_empty(server->gate, context) || !rpc_server_wait(server->engine, context))
         cut(server);
     gate_account(server->gate, work);
@@ -312,6 +314,8 @@ static const struct weir_config_key keys[] = {
      .required = false},
     {"metadata_bytes_max", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, metadata_bytes_max), "8192",
      "bytes of a call's metadata; more is RESOURCE_EXHAUSTED", 1024, 1 << 20, .required = false},
+    {"connections_max", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, connections_max), "10000",
+     "connections at once; more are refused", 1, 1000000, .required = false},
     {"streams_max", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, streams_max), "1024",
      "calls at once on one connection; more wait at the client", 1, INT32_MAX, .required = false},
     {"in_flight_max", WEIR_CONFIG_INT, offsetof(struct weir_grpc_options, in_flight_max), "4096",
