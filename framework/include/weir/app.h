@@ -25,7 +25,7 @@ WEIR_API int weir_app_run(struct weir_app *app);
 /* Begins an orderly stop; `reason` is shown in the report. Copies. Any thread, callbacks included. */
 WEIR_API void weir_app_stop(struct weir_app *app, const char *reason);
 
-/* All components are up and no stop has begun. Any thread. */
+/* All components are up and no stop has begun, other than a handover: then the successor is ready. Any thread. */
 WEIR_API bool weir_app_ready(const struct weir_app *app);
 
 WEIR_API const char *weir_app_name(const struct weir_app *app);

@@ -31,6 +31,10 @@ WEIR_API const char *weir_context_traceparent(const struct weir_context *context
 /* Who asks, as authentication found; NULL when nobody is known. Lives as long as the context. */
 WEIR_API const char *weir_context_principal(const struct weir_context *context);
 
+/* A drain or finish whose stop is a handover: a successor serves already. Leave it what is shared with it: an
+ * announcer its entry in a registry, which is the successor's by now. */
+WEIR_API bool weir_context_handover(const struct weir_context *context);
+
 /* Told once, when the context is over, on the thread that ended it: must not block. Zero it first. */
 struct weir_context_watch {
     void (*over)(struct weir_context_watch *watch, enum weir_status status);

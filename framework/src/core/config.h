@@ -19,6 +19,7 @@ enum config_mode {
     CONFIG_CHECK,   /* --check-config: says "configuration is good" or all that is wrong */
     CONFIG_PRINT,   /* --print-config: each key with its value and where it comes from, secrets as *** */
     CONFIG_PLAN,    /* --plan or --plan=FORMAT */
+    CONFIG_UPGRADE, /* --upgrade: the running process hands over to a new one */
 };
 
 struct config *config_new(const char *app_name);

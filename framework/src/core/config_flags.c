@@ -8,8 +8,8 @@
 static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_PLATFORM_GRACE_MS", "WEIR_DESCRIPTORS",
                                               "WEIR_NO_INSTALL"};
 
-static const char *const known_flags[] = {"--config",       "--help",         "--version",
-                                          "--check-config", "--print-config", "--plan"};
+static const char *const known_flags[] = {"--config",       "--help", "--version", "--check-config",
+                                          "--print-config", "--plan", "--upgrade"};
 
 static bool is_known_variable(const char *name)
 {
@@ -108,11 +108,9 @@ static bool read_mode(struct config *config, const char *name)
     static const struct {
         const char *flag;
         enum config_mode mode;
-    } modes[] = {{"--help", CONFIG_HELP},
-                 {"-h", CONFIG_HELP},
-                 {"--version", CONFIG_VERSION},
-                 {"--check-config", CONFIG_CHECK},
-                 {"--print-config", CONFIG_PRINT}};
+    } modes[] = {{"--help", CONFIG_HELP},          {"-h", CONFIG_HELP},
+                 {"--version", CONFIG_VERSION},    {"--check-config", CONFIG_CHECK},
+                 {"--print-config", CONFIG_PRINT}, {"--upgrade", CONFIG_UPGRADE}};
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(modes[i].flag, name) == 0) {
             config->mode = modes[i].mode;

@@ -40,6 +40,7 @@ void context_init(struct weir_context *context, struct weir_context *parent, int
     context->parent = parent;
     atomic_init(&context->deadline_ns, earlier(deadline_ns, weir_context_deadline_ns(parent)));
     context->principal = parent->principal;
+    context->handover = parent->handover;
     if (parent->traceparent[0]) {
         memcpy(context->traceparent, parent->traceparent, TRACEPARENT_SIZE);
         new_span(context);
@@ -152,6 +153,11 @@ enum weir_status weir_context_sleep(struct weir_context *context, int64_t ms)
 const char *weir_context_traceparent(const struct weir_context *context)
 {
     return context->traceparent;
+}
+
+bool weir_context_handover(const struct weir_context *context)
+{
+    return context->handover;
 }
 
 const char *weir_context_principal(const struct weir_context *context)

@@ -23,6 +23,7 @@ struct weir_context {
     struct weir_context *parent;
     struct weir_context_watch parent_watch;
     const char *principal; /* borrows; NULL */
+    bool handover;
     char traceparent[TRACEPARENT_SIZE];
 };
 

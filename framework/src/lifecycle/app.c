@@ -30,6 +30,10 @@ static const struct weir_config_key app_keys[] = {
      "The report of a stop, on standard error", 0, 0, report_choices, false, false},
     {"report_file", WEIR_CONFIG_TEXT, offsetof(struct app_options, report_file),
      .help = "where the report is kept as JSON; the next start tells when the exit was not 0"},
+    {"control", WEIR_CONFIG_TEXT, offsetof(struct app_options, control),
+     .help = "path of the socket on which this process hears --upgrade; only its user may"},
+    {"upgrade_timeout_ms", WEIR_CONFIG_INT, offsetof(struct app_options, upgrade_timeout_ms), "60000",
+     "For the successor of an upgrade to become ready, in ms", 1, PLAN_MS_MAX, NULL, false, false},
     {0},
 };
 
@@ -70,6 +74,7 @@ struct weir_app *app_create(const char *name, int argc, char **argv)
 {
     process_block_signals();
     struct weir_app *app = NEW(struct weir_app);
+    app->handover = handover_new(argc, argv);
     app->name = memory_strdup(name);
     app->config = config_new(name);
     app->stop.kind = EVENT_STOP;
@@ -105,6 +110,7 @@ void app_free(struct weir_app *app)
     plan_destroy(app->plan);
     inbox_clean_up(&app->inbox);
     config_destroy(app->config);
+    handover_free(app->handover);
     free(app->name);
     free(app);
 }
@@ -198,6 +204,11 @@ void component_needs(struct weir_component *component, const void *on)
 {
     if (component->index != TOO_LATE)
         add_need(component->app->parts[component->index], on);
+}
+
+void component_refuse_upgrade(struct weir_component *component, const char *why)
+{
+    component->app->no_upgrade = why;
 }
 
 const char *weir_component_name(const void *component)

@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "lifecycle/component.h"
 #include "lifecycle/engine.h"
+#include "lifecycle/handover.h"
 #include "lifecycle/inbox.h"
 #include "lifecycle/process.h"
 #include "lifecycle/runner.h"
@@ -21,6 +22,8 @@ struct app_options {
     int64_t deadline_ms, pre_drain_ms, report_ms, destroy_max_ms, start_total_ms;
     int report;              /* enum app_report */
     const char *report_file; /* NULL: none */
+    const char *control;     /* a socket's path; NULL: no upgrades */
+    int64_t upgrade_timeout_ms;
 };
 enum app_report { APP_REPORT_TEXT, APP_REPORT_JSON, APP_REPORT_NONE };
 
@@ -52,6 +55,8 @@ struct weir_app {
     struct inbox inbox;
     struct message stop; /* its place in the inbox */
     atomic_bool ready;
+    struct handover *handover;
+    const char *no_upgrade; /* why there can be none; NULL: it can */
 
     /* While it runs: */
     struct plan *plan;
@@ -77,6 +82,14 @@ struct plan *app_plan(struct weir_app *app);
 /* The modes that end the process themselves, and all that is wrong. True when there is nothing to run; then
  * `ret_status` is the exit status. app_modes.c */
 bool app_only_says(struct weir_app *app, int *ret_status);
+
+/* What a handover means for the rest. app_upgrade.c */
+bool app_cannot_upgrade(struct weir_app *app, int *ret_status); /* the control socket cannot be had: said */
+void app_upgrade_ready(struct weir_app *app);                   /* everything is up: tells who waits for it */
+void app_upgrade_stopping(struct weir_app *app);
+/* True when a successor has taken over, and the stop for `ret_text` is due. */
+bool app_upgrade_hear(struct weir_app *app, const char **ret_text);
+void app_upgrade_keep_report(struct weir_app *app);
 
 /* Destroys what was added and never started, in stop order. */
 void app_destroy_parts(struct weir_app *app);

@@ -94,6 +94,8 @@ static bool something_is_wrong(struct weir_app *app, enum config_mode mode)
     struct weir_buffer problems = {0};
     bool good = config_finish(app->config, &problems);
     if (!good)
+        handover_failed(app->handover, weir_buffer_text(&problems));
+    if (!good)
         fprintf(stderr, "%s: cannot run:\n%s", app->name, weir_buffer_text(&problems));
     else if (mode == CONFIG_CHECK)
         printf("configuration is good\n");
@@ -121,6 +123,8 @@ bool app_only_says(struct weir_app *app, int *ret_status)
         config_print(app->config, stdout);
     else if (mode == CONFIG_PLAN)
         print_plan(app);
+    else if (mode == CONFIG_UPGRADE)
+        *ret_status = handover_command(app->name, app->options.control);
     return mode != CONFIG_RUN;
 }
 

@@ -46,10 +46,16 @@ static void write_error(const void *data, size_t size)
     }
 }
 
+/* In a handover it stays: who asks for the service finds the successor ready. */
+static void set_ready(struct weir_app *app)
+{
+    atomic_store(&app->ready, engine_ready(app->engine) || handover_is_done(app->handover));
+}
+
 static void announce(struct weir_app *app)
 {
-    atomic_store(&app->ready, false);
-    process_notify("STOPPING=1");
+    set_ready(app);
+    app_upgrade_stopping(app);
     watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
     app->next_progress_ns = weir_now_ns() + PROGRESS_NS;
     const struct engine_cause *cause = &app->engine->cause;
@@ -85,8 +91,8 @@ static bool act(struct weir_app *app, const struct engine_action *action)
                        weir_field_text("operation", op_name(action->op)));
         break;
     case ACTION_READY:
-        process_notify("READY=1");
         weir_log_info("ready", weir_field_int("components", app->count));
+        app_upgrade_ready(app);
         break;
     case ACTION_CALL:
         call(app, action);
@@ -104,7 +110,7 @@ static bool handle(struct weir_app *app, const struct engine_event *event, int64
     bool over = false;
     for (uint32_t i = 0; i < count; i++)
         over = act(app, &actions[i]) || over;
-    atomic_store(&app->ready, engine_ready(app->engine));
+    set_ready(app);
     return over;
 }
 
@@ -161,6 +167,9 @@ static bool hear(struct weir_app *app, int signals)
     while (inbox_take(&app->inbox, &message))
         if (handle_message(app, &message))
             return true;
+    struct engine_event given = {.kind = EVENT_HANDOVER};
+    if (app_upgrade_hear(app, &given.text) && handle(app, &given, weir_now_ns()))
+        return true;
     int64_t now = weir_now_ns();
     for (int signal; (signal = process_read_signal(signals)) != 0;)
         if (handle_signal(app, signal, now))
@@ -197,15 +206,18 @@ static void wait_for_something(struct weir_app *app, int signals)
         until = app->next_progress_ns;
     if (app->ping_every_ns && app->next_ping_ns < until)
         until = app->next_ping_ns;
+    if (handover_next_limit(app->handover) < until)
+        until = handover_next_limit(app->handover);
     struct timespec wait;
     if (until != WEIR_NEVER) {
         int64_t left = until - weir_now_ns();
         left = left > 0 ? left : 0;
         wait = (struct timespec){.tv_sec = left / WEIR_NS_PER_S, .tv_nsec = left % WEIR_NS_PER_S};
     }
-    struct pollfd sources[] = {{.fd = signals, .events = POLLIN},
-                               {.fd = app->inbox.descriptor, .events = POLLIN}};
-    ppoll(sources, 2, until == WEIR_NEVER ? NULL : &wait, NULL);
+    struct pollfd sources[2 + HANDOVER_SOURCES] = {{.fd = signals, .events = POLLIN},
+                                                   {.fd = app->inbox.descriptor, .events = POLLIN}};
+    ppoll(sources, 2 + handover_sources(app->handover, sources + 2), until == WEIR_NEVER ? NULL : &wait,
+          NULL);
 }
 
 static void serve(struct weir_app *app)
@@ -240,8 +252,7 @@ static void report(struct weir_app *app)
         report_text(app->engine, app->name, &text);
     write_error(text.data, text.size);
     weir_buffer_free(&text);
-    if (app->options.report_file)
-        report_file_write(app->options.report_file, app->engine, app->name);
+    app_upgrade_keep_report(app);
 }
 
 static bool all_destroyed(const struct weir_app *app)
@@ -268,7 +279,7 @@ int weir_app_run(struct weir_app *app)
     int status;
     app->plan = app_plan(app);
     app->running = true;
-    if (app_only_says(app, &status)) {
+    if (app_only_says(app, &status) || app_cannot_upgrade(app, &status)) {
         app_destroy_parts(app);
         app_free(app);
         return status;
@@ -276,7 +287,7 @@ int weir_app_run(struct weir_app *app)
     log_start(app->name);
     for (size_t i = 0; i < app->plan->warning_count; i++)
         weir_log_warn("plan", weir_field_text("warning", app->plan->warnings[i]));
-    if (app->options.report_file)
+    if (app->options.report_file && !handover_is_waiting(app->handover))
         report_file_begin(app->options.report_file, app->name);
     app->engine = engine_new(app->plan);
     app->runner = runner_new(app->count, &app->inbox);

@@ -28,6 +28,9 @@ void component_needs(struct weir_component *component, const void *on);
  * status 78. */
 void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3);
 
+/* No `--upgrade` while this component is part of the app; `why` says so to whoever asks, and lives as long. */
+void component_refuse_upgrade(struct weir_component *component, const char *why);
+
 /* The app's own parts, made by weir_app_new(). */
 struct weir_component *app_executor_component(struct weir_app *app);
 struct executor;

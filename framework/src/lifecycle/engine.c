@@ -164,6 +164,10 @@ static void apply(struct engine *engine, const struct engine_event *event)
     case EVENT_STOP:
         stop_begin(engine, CAUSE_STOP, PLAN_NONE, event->text);
         break;
+    case EVENT_HANDOVER:
+        if (engine->phase == PHASE_RUNNING)
+            stop_begin(engine, CAUSE_HANDOVER, PLAN_NONE, event->text);
+        break;
     case EVENT_SIGNAL:
         signalled(engine, event->text);
         break;

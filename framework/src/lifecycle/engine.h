@@ -100,7 +100,7 @@ struct engine_part {
     char failure[ENGINE_TEXT_SIZE]; /* the first one of this restart */
 };
 
-enum cause_kind { CAUSE_NONE, CAUSE_SIGNAL, CAUSE_STOP, CAUSE_START, CAUSE_COMPONENT };
+enum cause_kind { CAUSE_NONE, CAUSE_SIGNAL, CAUSE_STOP, CAUSE_START, CAUSE_COMPONENT, CAUSE_HANDOVER };
 
 struct engine_cause {
     enum cause_kind kind;
@@ -113,7 +113,15 @@ struct engine_signal {
     char name[16];
 };
 
-enum event_kind { EVENT_RUN, EVENT_RETURNED, EVENT_FAILED, EVENT_STOP, EVENT_SIGNAL, EVENT_TICK };
+enum event_kind {
+    EVENT_RUN,
+    EVENT_RETURNED,
+    EVENT_FAILED,
+    EVENT_STOP,
+    EVENT_HANDOVER, /* a successor serves: a stop without announcement. Of use while RUNNING only */
+    EVENT_SIGNAL,
+    EVENT_TICK,
+};
 
 struct engine_event {
     enum event_kind kind;

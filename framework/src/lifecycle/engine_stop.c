@@ -62,7 +62,7 @@ void stop_begin(struct engine *engine, enum cause_kind kind, uint32_t part, cons
     engine->cause.kind = kind;
     engine->cause.part = part;
     engine_copy_text(engine->cause.text, text);
-    bool announced = engine->phase == PHASE_RUNNING;
+    bool announced = engine->phase == PHASE_RUNNING && kind != CAUSE_HANDOVER;
     engine->phase = PHASE_STOPPING;
     engine->t0 = engine->now;
     engine->announce_until = engine->t0 + (announced ? engine->plan->options.pre_drain_ms : 0);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -80,20 +81,61 @@ int64_t process_watchdog_ns(void)
     return value > 0 && value < WEIR_NEVER / 1000 ? value * 1000 : 0;
 }
 
-void process_notify(const char *text)
+/* -1: there is none. */
+static int connect_manager(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path ? strlen(path) : 0;
     if (length == 0 || length >= sizeof address.sun_path)
-        return;
+        return -1;
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
         address.sun_path[0] = 0;
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0)
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    if (manager >= 0 && connect(manager, (struct sockaddr *)&address, size) == 0)
+        return manager;
+    if (manager >= 0)
+        close(manager);
+    return -1;
+}
+
+void process_notify(const char *text)
+{
+    int manager = connect_manager();
+    if (manager < 0)
         return;
-    sendto(descriptor, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(descriptor);
+    send(manager, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(manager);
+}
+
+bool process_has_store(void)
+{
+    const char *most = getenv("FDSTORE");
+    return getenv("NOTIFY_SOCKET") && most && strtol(most, NULL, 10) > 0;
+}
+
+bool process_store(int descriptor, const char *name)
+{
+    int manager = connect_manager();
+    if (manager < 0)
+        return false;
+    char text[320];
+    snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%.255s", name);
+    struct iovec data = {.iov_base = text, .iov_len = strlen(text)};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof descriptor)];
+    } control = {0};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    bool sent = sendmsg(manager, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)data.iov_len;
+    close(manager);
+    return sent;
 }

@@ -27,6 +27,11 @@ struct signal_filter {
 };
 bool signal_counts(struct signal_filter *filter, int64_t now_ns);
 
+/* Gives the service manager a descriptor to keep for the next start of this service, under a name (FDSTORE of
+ * sd_notify(3)). False: it has no store, by NOTIFY_SOCKET and FDSTORE, the number it keeps at most. */
+bool process_has_store(void);
+bool process_store(int descriptor, const char *name);
+
 /* Tells the service manager ("READY=1"), where NOTIFY_SOCKET names one (sd_notify(3)). */
 void process_notify(const char *text);
 

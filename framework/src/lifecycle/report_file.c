@@ -75,6 +75,11 @@ static void keep_last(const char *path)
 void report_file_begin(const char *path, const char *app_name)
 {
     keep_last(path);
+    report_file_take_over(path, app_name);
+}
+
+void report_file_take_over(const char *path, const char *app_name)
+{
     struct weir_buffer text = {0};
     weir_buffer_append_text(&text, "{\"weir_report\": 1, \"service\": ");
     text_json(&text, app_name);

@@ -8,6 +8,8 @@
 /* Logs a warning when the last run did not exit with 0, or left no report; moves what is there to PATH.last. A file
  * that cannot be written is a warning, too: nobody is refused a service for it. */
 void report_file_begin(const char *path, const char *app_name);
+/* The process before this one hands over and will write PATH.last: only says who runs. */
+void report_file_take_over(const char *path, const char *app_name);
 /* Replaces it as a whole. Says on standard error when it cannot: the log has ended by then. */
 void report_file_write(const char *path, const struct engine *engine, const char *app_name);
 

@@ -23,7 +23,7 @@ static void key_text(struct weir_buffer *out, const char *key, const char *text)
 
 static void cause(const struct engine *engine, struct weir_buffer *out)
 {
-    static const char *const kinds[] = {"none", "signal", "stop", "start", "component"};
+    static const char *const kinds[] = {"none", "signal", "stop", "start", "component", "handover"};
     weir_buffer_append_text(out, "\"cause\": {");
     key_text(out, "kind", kinds[engine->cause.kind]);
     weir_buffer_append_text(out, ", ");

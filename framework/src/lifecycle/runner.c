@@ -40,6 +40,7 @@ struct runner {
     struct inbox *inbox;
     uint32_t parts;
     struct job *jobs;
+    bool handover; /* lifecycle's thread only */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t work;
@@ -165,11 +166,17 @@ void runner_call(struct runner *runner, uint32_t part, const char *name, const s
     if (job->has_context) {
         context_init(&job->context, NULL, limit_ns);
         context_set_trace(&job->context, NULL);
+        job->context.handover = runner->handover;
     }
     if (!submit(runner, job)) {
         fprintf(stderr, "weir: no thread can be made to %s %s\n", op_name(op), name);
         abort();
     }
+}
+
+void runner_set_handover(struct runner *runner)
+{
+    runner->handover = true;
 }
 
 static void end_context(struct job *job, enum weir_status why)

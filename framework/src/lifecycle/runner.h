@@ -20,6 +20,8 @@ void runner_call(struct runner *runner, uint32_t part, const char *name, const s
                  void *self, enum op op, int64_t limit_ns);
 /* Moves the limit of what runs earlier; one that has come ends its context with `why`. */
 void runner_limit(struct runner *runner, uint32_t part, int64_t limit_ns, enum weir_status why);
+/* From now on what it calls is part of a handover: its contexts say so. */
+void runner_set_handover(struct runner *runner);
 /* Its return has been taken from the inbox: its context is gone. */
 void runner_returned(struct runner *runner, uint32_t part);
 

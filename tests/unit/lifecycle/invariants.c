@@ -254,7 +254,8 @@ static void see_announcement(struct invariants *seen, int64_t now)
     EXPECT(!seen->stopping, "S10", PLAN_NONE);
     seen->stopping = true;
     seen->t0 = now;
-    seen->announce_until = now + (seen->ready ? seen->plan->options.pre_drain_ms : 0);
+    seen->announce_until =
+        now + (seen->ready && seen->event != EVENT_HANDOVER ? seen->plan->options.pre_drain_ms : 0);
     seen->work_end = now + seen->plan->options.deadline_ms - seen->plan->options.report_ms;
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         struct seen_part *part = &seen->parts[i];
@@ -478,6 +479,8 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
     }
     check_outcomes(seen, engine, now);
     EXPECT(seen->stopping || (seen->event != EVENT_SIGNAL && seen->event != EVENT_STOP), "S10", PLAN_NONE);
+    EXPECT(seen->stopping || seen->event != EVENT_HANDOVER || engine->phase == PHASE_STARTING, "S10",
+           PLAN_NONE);
     if (seen->stopping) {
         seen->announced = now >= seen->announce_until;
         EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);

@@ -147,6 +147,8 @@ static void random_events(struct service *service, struct sim *sim)
                                      .text = "it broke"});
     if (in_100(chance, 15))
         sim_at(sim, begin, (struct engine_event){.kind = EVENT_STOP, .text = "enough"});
+    else if (in_100(chance, 15))
+        sim_at(sim, begin, (struct engine_event){.kind = EVENT_HANDOVER, .text = "process 7"});
     sim_at(sim, begin, sim_signal());
     int64_t second = begin + time_up_to(service, service->plan->options.deadline_ms);
     if (in_100(chance, 40)) {

@@ -1,0 +1,588 @@
+/* Restart without a gap: a service that is upgraded under load, and upgrades that cannot be.
+ *
+ *     handover_test [UPGRADES]    so many in a row under load; 3 */
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <weir/clock.h>
+
+#include "caller.h"
+#include "echo.weir.h"
+#include "process.h"
+#include "raw_client.h"
+
+#define ARGUMENTS_MAX 24
+
+static int upgrades = 3;
+
+/* ---- The service ---- */
+
+struct fixture {
+    char folder[64], program[128], control[128], mode[128], config[128], mode_variable[160];
+    char flags[ARGUMENTS_MAX][160];
+    const char *argv[ARGUMENTS_MAX + 2];
+    int argc;
+    struct process service;
+    pid_t pid; /* of the latest that was up */
+    int rest, grpc, admin;
+    size_t heard; /* of what it said, by then */
+};
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void copy_program(const char *to)
+{
+    char beside[160], command[600];
+    snprintf(beside, sizeof beside, "%s.new", to);
+    snprintf(command, sizeof command, "cp %s %s", HANDOVER_CHILD, beside);
+    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): names of the test's own */
+    assert_int_equal(rename(beside, to), 0);
+}
+
+static void add_flag(struct fixture *f, const char *format, const char *value)
+{
+    snprintf(f->flags[f->argc], sizeof f->flags[0], format, value);
+    f->argv[f->argc] = f->flags[f->argc];
+    f->argc++;
+}
+
+static void prepare(struct fixture *f)
+{
+    *f = (struct fixture){.folder = "/tmp/weir-handover-XXXXXX"};
+    assert_non_null(mkdtemp(f->folder));
+    snprintf(f->program, sizeof f->program, "%s/shelf", f->folder);
+    snprintf(f->control, sizeof f->control, "%s/control", f->folder);
+    snprintf(f->mode, sizeof f->mode, "%s/mode", f->folder);
+    snprintf(f->config, sizeof f->config, "%s/shelf.yaml", f->folder);
+    snprintf(f->mode_variable, sizeof f->mode_variable, "HANDOVER_MODE=%s", f->mode);
+    write_file(f->mode, "\n");
+    write_file(f->config, "app: {report: none}\n");
+    assert_int_equal(symlink(HANDOVER_CHILD, f->program), 0);
+    add_flag(f, "%s", f->program);
+    add_flag(f, "--config=%s", f->config);
+    add_flag(f, "--app.control=%s", f->control);
+    add_flag(f, "%s", "--rest.listen=127.0.0.1:0");
+    add_flag(f, "%s", "--admin.listen=127.0.0.1:0");
+}
+
+/* What the latest process says when it is up. */
+static void await_up(struct fixture *f)
+{
+    size_t at = process_await(&f->service, f->heard, "\nup ");
+    f->heard = process_await(&f->service, at + 1, "\n");
+    int pid;
+    assert_int_equal(sscanf(weir_buffer_text(&f->service.said) + at, "\nup %d %d %d %d", &pid, &f->rest,
+                            &f->grpc, &f->admin),
+                     4);
+    f->pid = pid;
+}
+
+static void start(struct fixture *f)
+{
+    const char *environment[] = {f->mode_variable, NULL};
+    process_start(&f->service, f->argv, environment);
+    await_up(f);
+    f->heard = process_await(&f->service, 0, "\"message\":\"ready\"");
+}
+
+/* Fails unless the command ends with this status and has said this. */
+static void upgrade(struct fixture *f, int expected, const char *text)
+{
+    struct process command;
+    f->argv[f->argc] = "--upgrade";
+    process_start(&command, f->argv, NULL);
+    f->argv[f->argc] = NULL;
+    int status = process_end(&command);
+    const char *said = weir_buffer_text(&command.said);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != expected || !strstr(said, text))
+        fail_msg("wait status 0x%x, expected exit %d and \"%s\"; it said:\n%s\nthe service:\n%s",
+                 (unsigned)status, expected, text, said, weir_buffer_text(&f->service.said));
+    process_free(&command);
+}
+
+/* The service is not the test's child any more: waits for its end by its pid. */
+static bool is_gone(void *arg)
+{
+    return kill(*(pid_t *)arg, 0) < 0;
+}
+
+static bool process_is_over(pid_t pid)
+{
+    return raw_eventually(is_gone, &pid);
+}
+
+static void end(struct fixture *f)
+{
+    if (f->pid != f->service.pid) {
+        kill(f->pid, SIGTERM);
+        assert_true(process_is_over(f->pid));
+    }
+    if (f->service.pid > 0)
+        kill(f->service.pid, SIGTERM);
+    if (f->service.pid > 0)
+        process_end(&f->service);
+    process_free(&f->service);
+    unlink(f->program);
+    unlink(f->mode);
+    unlink(f->config);
+    assert_int_equal(rmdir(f->folder), 0); /* the control socket went with the last process */
+}
+
+static int ask(int port, const char *path)
+{
+    char request[128];
+    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", path);
+    struct raw_answer *answer = raw_ask(port, request);
+    int status = answer->status;
+    free(answer);
+    return status;
+}
+
+static void assert_serves(struct fixture *f)
+{
+    assert_int_equal(ask(f->rest, "/v1/echo/tea"), 200);
+    assert_int_equal(ask(f->admin, "/ready"), 200);
+}
+
+/* ---- Load ---- */
+
+struct load {
+    struct fixture *fixture;
+    atomic_bool over;
+    atomic_int_fast64_t asked, failed, refused, connections;
+    char failure[256]; /* the first one */
+    pthread_mutex_t lock;
+};
+
+static void note(struct load *load, const char *who, int status)
+{
+    atomic_fetch_add(&load->asked, 1);
+    if (status == 200)
+        return;
+    pthread_mutex_lock(&load->lock);
+    if (atomic_fetch_add(&load->failed, 1) == 0)
+        snprintf(load->failure, sizeof load->failure, "%s: %d", who, status);
+    pthread_mutex_unlock(&load->lock);
+}
+
+static int connect_rest(struct load *load)
+{
+    int fd = raw_connect(load->fixture->rest);
+    atomic_fetch_add(fd < 0 ? &load->refused : &load->connections, 1);
+    return fd;
+}
+
+/* One connection as long as the server keeps it. */
+static void *ask_and_keep(void *arg)
+{
+    struct load *load = arg;
+    int fd = -1;
+    while (!atomic_load(&load->over)) {
+        if (fd < 0 && (fd = connect_rest(load)) < 0)
+            continue;
+        raw_send(fd, "GET /v1/echo/tea HTTP/1.1\r\nHost: h\r\n\r\n");
+        struct raw_answer *answer = raw_read(fd, false);
+        note(load, "kept connection", answer->status);
+        const char *connection = raw_header(answer, "Connection");
+        if (answer->status != 200 || (connection && strcasecmp(connection, "close") == 0)) {
+            close(fd);
+            fd = -1;
+        }
+        free(answer);
+    }
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}
+
+static void *ask_anew(void *arg)
+{
+    struct load *load = arg;
+    while (!atomic_load(&load->over)) {
+        int fd = connect_rest(load);
+        if (fd < 0)
+            continue;
+        raw_send(fd, "GET /v1/echo/tea HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        struct raw_answer *answer = raw_read(fd, false);
+        note(load, "new connection", answer->status);
+        free(answer);
+        close(fd);
+    }
+    return NULL;
+}
+
+static void *call(void *arg)
+{
+    struct load *load = arg;
+    struct weir_bytes tea = weir_bytes("\x0a\x03tea", 5);
+    struct rpc_client *client = caller_new_client(load->fixture->grpc);
+    while (!atomic_load(&load->over)) {
+        struct caller caller;
+        enum weir_status status = caller_call(&caller, client, &echo_methods[0], tea);
+        note(load, caller.text[0] ? caller.text : "rpc", status == WEIR_OK ? 200 : (int)status);
+    }
+    rpc_client_destroy(client);
+    return NULL;
+}
+
+static void *probe(void *arg)
+{
+    struct load *load = arg;
+    while (!atomic_load(&load->over)) {
+        note(load, "readiness", ask(load->fixture->admin, "/ready"));
+        usleep(1000);
+    }
+    return NULL;
+}
+
+#define LOADERS_MAX 16
+
+static void upgrade_under_load(bool grpc)
+{
+    struct fixture f;
+    prepare(&f);
+    if (grpc)
+        add_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
+    start(&f);
+    struct load load = {.fixture = &f, .lock = PTHREAD_MUTEX_INITIALIZER};
+    void *(*const work[])(void *) = {ask_and_keep, ask_and_keep, ask_and_keep, ask_and_keep, ask_anew,
+                                     ask_anew,     probe,        call,         call};
+    size_t count = sizeof work / sizeof work[0] - (grpc ? 0 : 2);
+    pthread_t threads[LOADERS_MAX];
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, work[i], &load), 0);
+
+    int64_t began = weir_now_ns();
+    for (int i = 0; i < upgrades; i++) {
+        pid_t before = f.pid;
+        upgrade(&f, 0, "is ready and serves");
+        await_up(&f);
+        assert_int_not_equal(f.pid, before);
+    }
+    int64_t took_ms = (weir_now_ns() - began) / WEIR_NS_PER_MS;
+    atomic_store(&load.over, true);
+    for (size_t i = 0; i < count; i++)
+        pthread_join(threads[i], NULL);
+    print_message(
+        "%d upgrades in %lld ms: %lld requests, %lld connections of HTTP/1.1; %lld failed, %lld refused\n",
+        upgrades, (long long)took_ms, (long long)load.asked, (long long)load.connections,
+        (long long)load.failed, (long long)load.refused);
+    if (load.failed > 0)
+        fail_msg("%lld of %lld failed, the first: %s", (long long)load.failed, (long long)load.asked,
+                 load.failure);
+    assert_int_equal(load.refused, 0);
+    end(&f);
+}
+
+static void upgrades_in_a_row_lose_no_request_and_refuse_no_connection(void **state)
+{
+    (void)state;
+    upgrade_under_load(getenv("HANDOVER_GRPC") != NULL);
+}
+
+/* ---- What cannot be ---- */
+
+#define FAILED "upgrade failed, the running process goes on: "
+
+static void expect_failure(struct fixture *f, const char *text)
+{
+    pid_t before = f->pid;
+    upgrade(f, EX_UNAVAILABLE, text);
+    assert_int_equal(kill(before, 0), 0);
+    assert_serves(f);
+}
+
+static void expect_failure_as(struct fixture *f, const char *mode, const char *text)
+{
+    write_file(f->mode, mode);
+    expect_failure(f, text);
+    write_file(f->mode, "");
+}
+
+static void a_successor_that_does_not_become_ready_changes_nothing_and_the_command_says_why(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    add_flag(&f, "%s", "--app.upgrade_timeout_ms=1500");
+    start(&f);
+    expect_failure_as(&f, "fail", ": last: it was told to fail\n");
+    expect_failure_as(&f, "exit", " exited with status 3 before it was ready: its log says why\n");
+    expect_failure_as(&f, "hang", " was not ready after 1500 ms (app.upgrade_timeout_ms)\n");
+    assert_int_equal(unlink(f.program), 0);
+    char expected[300];
+    snprintf(expected, sizeof expected, FAILED "cannot run %s: No such file or directory\n", f.program);
+    /* The command is another file than the service's by now. */
+    f.argv[0] = HANDOVER_CHILD;
+    expect_failure(&f, expected);
+    assert_int_equal(symlink(HANDOVER_CHILD, f.program), 0);
+    f.argv[0] = f.flags[0];
+
+    upgrade(&f, 0, "is ready and serves"); /* and the next one is as good as the first */
+    await_up(&f);
+    assert_serves(&f);
+    end(&f);
+}
+
+static void a_successor_that_hears_no_signal_is_killed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    add_flag(&f, "%s", "--app.upgrade_timeout_ms=500");
+    add_flag(&f, "%s", "--app.deadline_ms=1500");
+    start(&f);
+    expect_failure_as(&f, "stop", FAILED);
+    end(&f);
+}
+
+static void a_bad_configuration_is_told_by_the_command_or_by_the_successor(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    start(&f);
+    write_file(f.config, "app: {report: loud}\n");
+    upgrade(&f, EX_CONFIG, "app.report: expected one of text, json, none, found \"loud\"");
+    assert_serves(&f);
+    /* The command may have another configuration than the service has got. */
+    char *const own = f.flags[1];
+    f.argv[1] = "--app.report=none";
+    expect_failure(&f, "app.report: expected one of text, json, none, found \"loud\"");
+    f.argv[1] = own;
+    end(&f);
+}
+
+static void an_upgrade_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    write_file(f.mode, "refuse\n");
+    start(&f);
+    upgrade(&f, EX_TEMPFAIL, "no upgrade: it was told to refuse\n");
+    assert_serves(&f);
+    end(&f);
+}
+
+static int connect_control(struct fixture *f)
+{
+    int fd = raw_connect_unix(f->control);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void read_line(int fd, char *ret_line, size_t size)
+{
+    size_t length = 0;
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    while (length + 1 < size && poll(&readable, 1, PROCESS_PATIENCE_MS) > 0 &&
+           read(fd, ret_line + length, 1) == 1 && ret_line[length] != '\n')
+        length++;
+    ret_line[length] = 0;
+}
+
+static void while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char line[300];
+    int successor;
+    prepare(&f);
+    start(&f);
+    write_file(f.mode, "hang\n");
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    read_line(fd, line, sizeof line);
+    assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
+    upgrade(&f, EX_TEMPFAIL, "no upgrade: another upgrade is under way\n");
+    close(fd);
+    f.heard = process_await(&f.service, f.heard, "who asked for the upgrade has gone away");
+    assert_true(process_is_over(successor));
+    assert_serves(&f);
+    write_file(f.mode, "\n");
+    upgrade(&f, 0, "is ready and serves");
+    await_up(&f);
+    end(&f);
+}
+
+static void while_it_starts_or_is_not_there_it_refuses(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    upgrade(&f, EX_UNAVAILABLE, "No such file or directory; does the service run, with this app.control?\n");
+    write_file(f.mode, "hang\n");
+    const char *environment[] = {f.mode_variable, NULL};
+    process_start(&f.service, f.argv, environment);
+    process_await(&f.service, 0, "serving REST");
+    upgrade(&f, EX_TEMPFAIL, "no upgrade: it is still starting\n");
+    f.pid = f.service.pid;
+    end(&f);
+}
+
+static void a_word_that_is_not_known_is_refused_and_only_its_user_may_ask(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char line[300];
+    struct stat file;
+    prepare(&f);
+    start(&f);
+    assert_int_equal(stat(f.control, &file), 0);
+    assert_int_equal(file.st_mode & 07777, 0600);
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "downgrade\n"));
+    read_line(fd, line, sizeof line);
+    assert_string_equal(line, "refused what was asked for is not known here");
+    close(fd);
+    end(&f);
+}
+
+static void without_a_control_socket_there_is_none(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    f.argv[2] = "--app.report=none";
+    start(&f);
+    upgrade(&f, EX_CONFIG, "no upgrade: app.control is not set");
+    end(&f);
+}
+
+/* ---- What follows ---- */
+
+static void a_stop_during_an_upgrade_ends_both(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char line[300];
+    int successor;
+    prepare(&f);
+    start(&f);
+    write_file(f.mode, "hang\n");
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    read_line(fd, line, sizeof line);
+    assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
+    kill(f.service.pid, SIGTERM);
+    assert_int_equal(process_end(&f.service), 0);
+    assert_true(process_is_over(successor));
+    close(fd);
+    end(&f);
+}
+
+static void a_file_that_takes_the_place_of_the_program_is_what_is_started(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    assert_int_equal(unlink(f.program), 0);
+    copy_program(f.program);
+    start(&f);
+    copy_program(f.program); /* another inode by the same name */
+    struct stat installed, running;
+    assert_int_equal(stat(f.program, &installed), 0);
+    upgrade(&f, 0, "is ready and serves");
+    await_up(&f);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)f.pid);
+    assert_int_equal(stat(path, &running), 0);
+    assert_true(running.st_ino == installed.st_ino);
+    end(&f);
+}
+
+static void the_cause_is_in_the_context_and_in_the_report(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    write_file(f.mode, "announcer\n");
+    add_flag(&f, "%s", "--app.report=text");
+    add_flag(&f, "%s", "--app.pre_drain_ms=20000"); /* longer than anybody waits here: there is none */
+    start(&f);
+    write_file(f.mode, "\n");
+    upgrade(&f, 0, "is ready and serves");
+    char expected[100];
+    await_up(&f);
+    snprintf(expected, sizeof expected, "  cause handover to process %d  exit 0\n", (int)f.pid);
+    process_await(&f.service, 0, "\nhandover 1\n");
+    process_await(&f.service, 0, "stop clean: ");
+    process_await(&f.service, 0, expected);
+    assert_int_equal(process_end(&f.service), 0);
+    f.argc--;
+    kill(f.pid, SIGKILL); /* it would announce its stop for 20 s */
+    assert_true(process_is_over(f.pid));
+    unlink(f.control);
+    end(&f);
+}
+
+static void
+a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_clean(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f);
+    start(&f);
+    int fd = raw_connect(f.rest);
+    raw_send(fd, "POST /v1/wait HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                 "Content-Length: 16\r\n\r\n{\"blockMs\":1500}");
+    int control = connect_control(&f);
+    assert_true(raw_send(control, "upgrade\n"));
+    char line[300] = "";
+    while (strncmp(line, "done ", 5) != 0)
+        read_line(control, line, sizeof line);
+    await_up(&f);
+    kill(f.pid, SIGKILL);
+    assert_true(process_is_over(f.pid));
+    struct raw_answer *answer = raw_read(fd, false);
+    assert_int_equal(answer->status, 200);
+    free(answer);
+    close(fd);
+    assert_int_equal(process_end(&f.service), 0);
+    close(control);
+    unlink(f.control);
+    end(&f);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        upgrades = (int)strtol(argv[1], NULL, 10);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(upgrades_in_a_row_lose_no_request_and_refuse_no_connection),
+        cmocka_unit_test(a_successor_that_does_not_become_ready_changes_nothing_and_the_command_says_why),
+        cmocka_unit_test(a_successor_that_hears_no_signal_is_killed),
+        cmocka_unit_test(a_bad_configuration_is_told_by_the_command_or_by_the_successor),
+        cmocka_unit_test(an_upgrade_is_refused_with_the_reason),
+        cmocka_unit_test(while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off),
+        cmocka_unit_test(while_it_starts_or_is_not_there_it_refuses),
+        cmocka_unit_test(a_word_that_is_not_known_is_refused_and_only_its_user_may_ask),
+        cmocka_unit_test(without_a_control_socket_there_is_none),
+        cmocka_unit_test(a_stop_during_an_upgrade_ends_both),
+        cmocka_unit_test(a_file_that_takes_the_place_of_the_program_is_what_is_started),
+        cmocka_unit_test(the_cause_is_in_the_context_and_in_the_report),
+        cmocka_unit_test(
+            a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_clean),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
