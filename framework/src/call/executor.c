@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <weir/clock.h>
 #include <weir/config.h>
 
 #include "core/condition.h"
@@ -351,14 +350,15 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
 {
     (void)err;
     struct executor *executor = self;
+    struct condition_watch watch;
+    condition_watch(&watch, context, &executor->lock, &executor->idle);
     pthread_mutex_lock(&executor->lock);
-    while (executor->queued + executor->running > 0 && weir_context_status(context) == WEIR_OK) {
-        int64_t until = weir_now_ns() + 10 * WEIR_NS_PER_MS; /* looks at the context now and then */
-        condition_wait(&executor->idle, &executor->lock, until);
-    }
+    while (executor->queued + executor->running > 0 && weir_context_status(context) == WEIR_OK)
+        condition_wait(&executor->idle, &executor->lock, weir_context_deadline_ns(context));
     work->in_flight += executor->running;
     work->stuck += executor->running;
     pthread_mutex_unlock(&executor->lock);
+    condition_unwatch(&watch);
     return WEIR_OK;
 }
 

@@ -23,6 +23,7 @@ static struct weir_service *add(struct weir_app *app, const struct weir_service_
     struct weir_service *service = NEW(struct weir_service);
     service->type = type;
     component_add(app, &service->component, type->full_name, &ops, service, options);
+    component_is(&service->component, COMPONENT_SERVICE);
     return service;
 }
 

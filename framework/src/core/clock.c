@@ -1,9 +1,12 @@
+#include "core/clock.h"
+
 #include <stddef.h>
 #include <time.h>
 
 #include <weir/clock.h>
 
 static const struct weir_clock_source *source;
+static const struct virtual_clock *virtual_clock;
 
 static int64_t read_clock(clockid_t id)
 {
@@ -34,4 +37,22 @@ int64_t weir_deadline_in_ms(int64_t ms)
 void weir_clock_set_source(const struct weir_clock_source *new_source)
 {
     source = new_source;
+}
+
+void clock_set_virtual(const struct virtual_clock *clock)
+{
+    virtual_clock = clock;
+}
+
+bool clock_wait_begin(struct clock_wait *wait)
+{
+    if (!virtual_clock)
+        return false;
+    virtual_clock->begin(wait);
+    return true;
+}
+
+void clock_wait_end(struct clock_wait *wait)
+{
+    virtual_clock->end(wait);
 }

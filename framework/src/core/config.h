@@ -37,6 +37,11 @@ const char *config_plan_format(const struct config *config); /* as read_plan() k
 bool config_section(struct config *config, const char *section, const struct weir_config_key *keys,
                     void *options);
 
+/* For the test kit: what a required key has that is set nowhere; NULL: it is missing. NULL puts back none. The text
+ * lives as long as the config. */
+typedef const char *config_stand_in_fn(const char *section, const char *key);
+void config_set_stand_in(config_stand_in_fn *fn);
+
 /* What a declared key has got, as text; NULL where it is not set or not declared. */
 const char *config_value(const struct config *config, const char *section, const char *key);
 

@@ -66,6 +66,7 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
     struct weir_component_options component = {.cut_min_ms = 100, .finish_min_ms = 1000};
     memcpy(component.needs, options->needs, sizeof component.needs);
     component_add(app, &db->component, name, &sql_ops, db, &component);
+    component_is(&db->component, COMPONENT_SQL);
     if (db->component.name)
         db->name = db->component.name;
     return db;

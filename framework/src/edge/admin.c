@@ -207,6 +207,7 @@ struct weir_component *admin_add(struct weir_app *app)
     weir_config_section(app, "admin", keys, &admin->options);
     component_add(app, &admin->component, "admin", &ops, admin,
                   &(struct weir_component_options){.base = true});
+    component_is(&admin->component, COMPONENT_ADMIN);
     metrics_add_process();
     const struct metric_options ready = {.name = "weir_ready",
                                          .help = "1 while the app takes requests",

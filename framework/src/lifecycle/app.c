@@ -169,7 +169,8 @@ void component_add(struct weir_app *app, struct weir_component *component, const
     if (app->running) { /* other threads read the list by now: it stays as it is */
         weir_log_error("component was added after the app had begun to run: it never starts",
                        weir_field_text("component", name));
-        *component = (struct weir_component){COMPONENT_MAGIC, TOO_LATE, app, name};
+        *component =
+            (struct weir_component){.magic = COMPONENT_MAGIC, .index = TOO_LATE, .app = app, .name = name};
         return;
     }
     struct app_part *part = NEW(struct app_part);
@@ -198,6 +199,11 @@ struct weir_component *weir_component_add(struct weir_app *app, const char *name
     if (component->index != TOO_LATE)
         app->parts[component->index]->owned = component;
     return component;
+}
+
+void component_is(struct weir_component *component, enum component_kind kind)
+{
+    component->kind = kind;
 }
 
 void component_needs(struct weir_component *component, const void *on)

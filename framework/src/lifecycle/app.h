@@ -91,6 +91,17 @@ void app_upgrade_stopping(struct weir_app *app);
 bool app_upgrade_hear(struct weir_app *app, const char **ret_text);
 void app_upgrade_keep_report(struct weir_app *app);
 
+/* ---- Running it: for weir_app_run() and the test kit ---- */
+
+/* Plans it. False when there is nothing to run: then the app is gone, and `ret_status` is the exit status. */
+bool app_begin(struct weir_app *app, int *ret_status);
+/* Starts everything, serves, and stops everything. `signals` is read as a signalfd(2). */
+void app_serve(struct weir_app *app, int signals);
+/* To standard error and to the file, as configured. */
+void app_report(struct weir_app *app);
+/* Nothing runs any more: frees the app and all that running it made. */
+void app_end(struct weir_app *app);
+
 /* Destroys what was added and never started, in stop order. */
 void app_destroy_parts(struct weir_app *app);
 

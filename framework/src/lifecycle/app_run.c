@@ -11,6 +11,7 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/clock.h"
 #include "lifecycle/app.h"
 #include "lifecycle/report.h"
 #include "lifecycle/report_file.h"
@@ -197,6 +198,16 @@ static void ping(struct weir_app *app, int64_t now)
     process_notify("WATCHDOG=1");
 }
 
+struct pause {
+    struct clock_wait wait; /* first */
+    struct inbox *inbox;
+};
+
+static void wake(struct clock_wait *wait)
+{
+    inbox_wake(((struct pause *)wait)->inbox);
+}
+
 static void wait_for_something(struct weir_app *app, int signals)
 {
     int64_t until = to_ns(app, engine_next_timer(app->engine)), limit = runner_next_limit(app->runner);
@@ -208,25 +219,25 @@ static void wait_for_something(struct weir_app *app, int signals)
         until = app->next_ping_ns;
     if (handover_next_limit(app->handover) < until)
         until = handover_next_limit(app->handover);
-    struct timespec wait;
-    if (until != WEIR_NEVER) {
-        int64_t left = until - weir_now_ns();
-        left = left > 0 ? left : 0;
-        wait = (struct timespec){.tv_sec = left / WEIR_NS_PER_S, .tv_nsec = left % WEIR_NS_PER_S};
-    }
     struct pollfd sources[2 + HANDOVER_SOURCES] = {{.fd = signals, .events = POLLIN},
                                                    {.fd = app->inbox.descriptor, .events = POLLIN}};
-    ppoll(sources, 2 + handover_sources(app->handover, sources + 2), until == WEIR_NEVER ? NULL : &wait,
-          NULL);
+    nfds_t count = 2 + handover_sources(app->handover, sources + 2);
+    if (until == WEIR_NEVER) {
+        poll(sources, count, -1);
+        return;
+    }
+    struct pause pause = {{.until_ns = until, .wake = wake, .late = true}, &app->inbox};
+    bool is_virtual = clock_wait_begin(&pause.wait);
+    int64_t left = until - weir_now_ns();
+    left = left > 0 ? left : 0;
+    struct timespec wait = {.tv_sec = left / WEIR_NS_PER_S, .tv_nsec = left % WEIR_NS_PER_S};
+    ppoll(sources, count, is_virtual && left > 0 ? NULL : &wait, NULL);
+    if (is_virtual)
+        clock_wait_end(&pause.wait);
 }
 
-static void serve(struct weir_app *app)
+void app_serve(struct weir_app *app, int signals)
 {
-    int signals = process_signal_descriptor();
-    if (signals < 0) {
-        perror("weir: signalfd");
-        abort();
-    }
     process_reap(); /* what ended before anybody listened */
     app->ping_every_ns = process_watchdog_ns() / PINGS_IN_TIME;
     app->base_ns = weir_now_ns();
@@ -238,12 +249,11 @@ static void serve(struct weir_app *app)
         say_progress(app, weir_now_ns());
         ping(app, weir_now_ns());
     }
-    close(signals);
 }
 
 /* ---- The end ---- */
 
-static void report(struct weir_app *app)
+void app_report(struct weir_app *app)
 {
     struct weir_buffer text = {0};
     if (app->options.report == APP_REPORT_JSON)
@@ -274,15 +284,14 @@ static void leave_now(struct weir_app *app, int status)
     _exit(status);
 }
 
-int weir_app_run(struct weir_app *app)
+bool app_begin(struct weir_app *app, int *ret_status)
 {
-    int status;
     app->plan = app_plan(app);
     app->running = true;
-    if (app_only_says(app, &status) || app_cannot_upgrade(app, &status)) {
+    if (app_only_says(app, ret_status) || app_cannot_upgrade(app, ret_status)) {
         app_destroy_parts(app);
         app_free(app);
-        return status;
+        return false;
     }
     log_start(app->name);
     for (size_t i = 0; i < app->plan->warning_count; i++)
@@ -291,7 +300,33 @@ int weir_app_run(struct weir_app *app)
         report_file_begin(app->options.report_file, app->name);
     app->engine = engine_new(app->plan);
     app->runner = runner_new(app->count, &app->inbox);
+    return true;
+}
+
+void app_end(struct weir_app *app)
+{
+    runner_destroy(app->runner);
+    engine_destroy(app->engine);
+    app_free(app);
+}
+
+static void serve(struct weir_app *app)
+{
+    int signals = process_signal_descriptor();
+    if (signals < 0) {
+        perror("weir: signalfd");
+        abort();
+    }
     watchdog_init(&app->watchdog, app->runner);
+    app_serve(app, signals);
+    close(signals);
+}
+
+int weir_app_run(struct weir_app *app)
+{
+    int status;
+    if (!app_begin(app, &status))
+        return status;
     serve(app);
 
     status = app->engine->exit_status;
@@ -299,12 +334,10 @@ int weir_app_run(struct weir_app *app)
         weir_log_error("the lifecycle was told what cannot be",
                        weir_field_int("events", app->engine->odd_count));
     log_stop(LOG_FLUSH_MS);
-    report(app);
+    app_report(app);
     if (app->engine->forced || !all_destroyed(app))
         leave_now(app, status);
     watchdog_clean_up(&app->watchdog);
-    runner_destroy(app->runner);
-    engine_destroy(app->engine);
-    app_free(app);
+    app_end(app);
     return status;
 }

@@ -6,12 +6,25 @@
 
 #define COMPONENT_MAGIC UINT32_C(0x57656972) /* "Weir" */
 
+/* What touches the world outside the process, or is served by it: the test kit puts something else in its place. */
+enum component_kind {
+    COMPONENT_OWN = 0, /* anything else */
+    COMPONENT_SERVICE, /* struct weir_service */
+    COMPONENT_SERVER,  /* needs the services that it serves */
+    COMPONENT_CONSUMER,
+    COMPONENT_PRODUCER,
+    COMPONENT_CHANNEL, /* struct weir_channel, to another process */
+    COMPONENT_SQL,
+    COMPONENT_ADMIN,
+};
+
 /* Zero until component_add(). */
 struct weir_component {
     uint32_t magic; /* COMPONENT_MAGIC; anything else in `needs` is an author's mistake that is reported */
     uint32_t index; /* in the order of adding */
     struct weir_app *app;
     const char *name; /* the lifecycle's copy */
+    enum component_kind kind;
 };
 
 /* Adds a component whose handle is embedded in `self`: `component` is its first member. Copies options. Reads
@@ -20,6 +33,9 @@ struct weir_component {
 void component_add(struct weir_app *app, struct weir_component *component, const char *name,
                    const struct weir_component_ops *ops, void *self,
                    const struct weir_component_options *options);
+
+/* After component_add(). */
+void component_is(struct weir_component *component, enum component_kind kind);
 
 /* One more edge, before weir_app_run(). `on` is any handle; NULL does nothing. */
 void component_needs(struct weir_component *component, const void *on);

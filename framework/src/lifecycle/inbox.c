@@ -54,6 +54,11 @@ void inbox_post_text(struct inbox *inbox, struct message *message, enum weir_sta
     pthread_mutex_unlock(&inbox->lock);
 }
 
+void inbox_wake(struct inbox *inbox)
+{
+    eventfd_write(inbox->descriptor, 1);
+}
+
 bool inbox_take(struct inbox *inbox, struct message *ret_message)
 {
     pthread_mutex_lock(&inbox->lock);

@@ -35,6 +35,9 @@ void inbox_post(struct inbox *inbox, struct message *message);
 /* The same; fills in status and text under the lock, so several threads may post one message. */
 void inbox_post_text(struct inbox *inbox, struct message *message, enum weir_status status, const char *text);
 
+/* Makes the descriptor readable once, with nothing to take. */
+void inbox_wake(struct inbox *inbox);
+
 /* Copies the oldest one and frees its place; false when there is none. */
 bool inbox_take(struct inbox *inbox, struct message *ret_message);
 

@@ -40,6 +40,8 @@ void watchdog_init(struct watchdog *watchdog, struct runner *runner)
 
 void watchdog_arm(struct watchdog *watchdog, int64_t deadline_ns)
 {
+    if (!watchdog->runner)
+        return;
     pthread_mutex_lock(&watchdog->lock);
     watchdog->deadline_ns = deadline_ns;
     pthread_cond_signal(&watchdog->changed);

@@ -19,7 +19,8 @@ struct watchdog {
 
 /* Sleeps until it is armed. `runner` says what still runs. */
 void watchdog_init(struct watchdog *watchdog, struct runner *runner);
-/* At `deadline_ns` says what runs and calls _exit(75), unless it was cleaned up by then. */
+/* At `deadline_ns` says what runs and calls _exit(75), unless it was cleaned up by then. Does nothing to one that was
+ * not made: the test kit has none. */
 void watchdog_arm(struct watchdog *watchdog, int64_t deadline_ns);
 void watchdog_clean_up(struct watchdog *watchdog);
 

@@ -99,5 +99,6 @@ struct weir_channel *weir_grpc_channel_add(struct weir_app *app, const char *nam
     struct weir_component_options lifetime = {.cut_min_ms = CUT_MIN_MS};
     memcpy(lifetime.needs, component->options.needs, sizeof lifetime.needs);
     component_add(app, &component->channel.component, name, &component_ops, component, &lifetime);
+    component_is(&component->channel.component, COMPONENT_CHANNEL);
     return &component->channel;
 }

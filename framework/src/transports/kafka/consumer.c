@@ -360,6 +360,7 @@ struct weir_consumer *weir_consumer_add(struct weir_app *app, const char *name, 
     }
     struct weir_consumer *consumer = consumer_new(service, &filled);
     component_add(app, &consumer->component, name, &consumer_ops, consumer, &lifetime);
+    component_is(&consumer->component, COMPONENT_CONSUMER);
     if (service->component.app)
         component_needs(&consumer->component, service);
     find_mistakes(app, name, consumer);

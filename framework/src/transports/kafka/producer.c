@@ -27,6 +27,8 @@ struct weir_producer {
     pthread_rwlock_t lock; /* client and open: senders share it */
     rd_kafka_t *client;
     bool open;
+    producer_sink_fn *sink_fn; /* NULL but in the test kit */
+    void *sink;
 
     pthread_t poller;
     rd_kafka_queue_t *events;
@@ -132,8 +134,16 @@ enum weir_status weir_producer_send(struct weir_producer *producer, const struct
 {
     if (!record->topic || !record->message_id)
         return weir_fail(err, WEIR_INTERNAL, "a record needs a topic and a message id");
+    if (producer->sink_fn)
+        return producer->sink_fn(producer->sink, producer, record, delivered, state, err);
     return producer_send_headers(producer, record, record_headers(record, producer->component.app), delivered,
                                  state, err);
+}
+
+void producer_set_sink(struct weir_producer *producer, producer_sink_fn *fn, void *sink)
+{
+    producer->sink_fn = fn;
+    producer->sink = sink;
 }
 
 struct producer_counts producer_counts(const struct weir_producer *producer)
@@ -351,6 +361,7 @@ struct weir_producer *weir_producer_add(struct weir_app *app, const char *name,
     weir_config_section(app, name, keys, &filled);
     struct weir_producer *producer = producer_new(&filled);
     component_add(app, &producer->component, name, &producer_ops, producer, &lifetime);
+    component_is(&producer->component, COMPONENT_PRODUCER);
     return producer;
 }
 

@@ -21,6 +21,13 @@ struct producer_counts {
 };
 struct producer_counts producer_counts(const struct weir_producer *producer);
 
+/* For the test kit: takes every record in place of a broker, as weir_producer_send() does. Before the start; none
+ * of producer_ops but destroy is called then. */
+typedef enum weir_status producer_sink_fn(void *sink, const struct weir_producer *producer,
+                                          const struct weir_record *record, weir_delivered_fn *delivered,
+                                          void *state, struct weir_error *err);
+void producer_set_sink(struct weir_producer *producer, producer_sink_fn *fn, void *sink);
+
 /* ---- Which broker is behind it ----
  *
  * A cluster id is for the life of a Kafka cluster's data. The development broker has another one at each

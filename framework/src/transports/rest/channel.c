@@ -263,5 +263,6 @@ struct weir_channel *weir_rest_channel_add(struct weir_app *app, const char *nam
     rest->channel.timeout_ms = rest->options.timeout_ms;
     rest->gate = gate_new(0);
     component_add(app, &rest->channel.component, name, &ops, rest, &component);
+    component_is(&rest->channel.component, COMPONENT_CHANNEL);
     return &rest->channel;
 }
