@@ -27,7 +27,7 @@ static const struct weir_config_key app_keys[] = {
     {"start_total_ms", WEIR_CONFIG_INT, offsetof(struct app_options, start_total_ms), "0",
      "What the platform allows for the whole start, in ms; 0: unknown", 0, PLAN_MS_MAX, NULL, false, false},
     {"report", WEIR_CONFIG_CHOICE, offsetof(struct app_options, report), "text",
-     "The report of a stop, on standard error", 0, 0, report_choices, false, false},
+     "The report of a stop and its progress, on standard error", 0, 0, report_choices, false, false},
     {"report_file", WEIR_CONFIG_TEXT, offsetof(struct app_options, report_file),
      .help = "where the report is kept as JSON; the next start tells when the exit was not 0"},
     {"control", WEIR_CONFIG_TEXT, offsetof(struct app_options, control),

@@ -67,6 +67,8 @@ struct weir_app {
     int64_t base_ns; /* the engine's 0 */
     int64_t next_progress_ns;
     int64_t ping_every_ns, next_ping_ns; /* the service manager's watchdog; 0: none */
+    /* The test kit's; NULL: none. Before each call, in the order of the calls, on the lifecycle's thread. */
+    void (*called)(const struct weir_app *app, uint32_t part, enum op op);
 };
 
 /* Blocks signals, reads configuration and command line, declares the sections `app`, `platform` and `log`.

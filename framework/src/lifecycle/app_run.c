@@ -58,7 +58,8 @@ static void announce(struct weir_app *app)
     set_ready(app);
     app_upgrade_stopping(app);
     watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
-    app->next_progress_ns = weir_now_ns() + PROGRESS_NS;
+    app->next_progress_ns =
+        app->options.report == APP_REPORT_NONE ? WEIR_NEVER : weir_now_ns() + PROGRESS_NS;
     const struct engine_cause *cause = &app->engine->cause;
     if (cause->part == PLAN_NONE)
         weir_log_info("stopping", weir_field_text("cause", cause->text));
@@ -72,6 +73,8 @@ static void call(struct weir_app *app, const struct engine_action *action)
     const struct app_part *part = app->parts[action->part];
     weir_log_debug("operation begins", weir_field_text("component", part->name),
                    weir_field_text("operation", op_name(action->op)));
+    if (app->called)
+        app->called(app, action->part, action->op);
     runner_call(app->runner, action->part, part->name, part->ops, part->self, action->op,
                 to_ns(app, action->limit));
 }

@@ -223,6 +223,14 @@ void runner_expire(struct runner *runner, int64_t now_ns)
     }
 }
 
+bool runner_runs(const struct runner *runner)
+{
+    for (uint32_t i = 0; i < runner->parts; i++)
+        if (atomic_load(&runner->jobs[i].running) != OP_NONE)
+            return true;
+    return false;
+}
+
 void runner_print_running(struct runner *runner, int descriptor)
 {
     for (uint32_t i = 0; i < runner->parts; i++) {

@@ -30,6 +30,8 @@ int64_t runner_next_limit(const struct runner *runner);
 /* Ends the contexts whose time has come, so that those who watch them are told. */
 void runner_expire(struct runner *runner, int64_t now_ns);
 
+/* An operation has not come back. Any thread. */
+bool runner_runs(const struct runner *runner);
 /* Writes one line, and its stack, for each operation that runs. Any thread. */
 void runner_print_running(struct runner *runner, int descriptor);
 

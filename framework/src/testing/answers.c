@@ -1,0 +1,244 @@
+/* Channels without another process: they give the answers that the test has named. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/clock.h>
+
+#include "core/memory.h"
+#include "testing/kit.h"
+
+#define CUT_MS 50
+
+struct answer {
+    struct answer *next;
+    const char *method, *json, *error;
+    enum weir_status status;
+    int64_t after_ms;
+};
+
+struct question {
+    struct question *next;
+    const char *method, *json;
+};
+
+/* One call under way. Who takes it off the channel's list answers it. */
+struct asked {
+    struct asked *next, **link; /* test->lock; link is NULL once it was taken */
+    struct stand_in *channel;
+    struct outgoing *outgoing;
+    struct weir_context_watch watch;
+    struct test_timer timer;
+    const struct answer *answer; /* NULL: nobody answers, its time will be over */
+};
+
+/* ---- The end of a call. Any thread ---- */
+
+/* Holds: test->lock. */
+static bool take(struct asked *asked)
+{
+    if (!asked->link)
+        return false;
+    *asked->link = asked->next;
+    if (asked->next)
+        asked->next->link = asked->link;
+    asked->link = NULL;
+    return true;
+}
+
+static void end(struct asked *asked, enum weir_status status, const char *error, const char *json)
+{
+    struct gate *gate = asked->channel->gate;
+    struct outgoing *outgoing = asked->outgoing;
+    struct weir_buffer wire = {0};
+    if (status == WEIR_OK)
+        wire = test_wire(outgoing->method->reply, json);
+    weir_context_unwatch(&asked->watch);
+    test_timer_end(&asked->timer);
+    outgoing->done(outgoing, status, status == WEIR_OK ? "" : error, weir_buffer_bytes(&wire));
+    weir_buffer_free(&wire);
+    free(asked);
+    gate_leave(gate, status == WEIR_CANCELLED);
+}
+
+static bool take_locked(struct asked *asked)
+{
+    pthread_mutex_lock(&asked->channel->test->lock);
+    bool taken = take(asked);
+    pthread_mutex_unlock(&asked->channel->test->lock);
+    return taken;
+}
+
+static void context_is_over(struct weir_context_watch *watch, enum weir_status status)
+{
+    struct asked *asked = (struct asked *)((char *)watch - offsetof(struct asked, watch));
+    if (take_locked(asked))
+        end(asked, status, status == WEIR_CANCELLED ? "cancelled" : "the deadline passed", NULL);
+}
+
+/* The answer's time, or the call's deadline. */
+static void fire(struct test_timer *timer)
+{
+    struct asked *asked = (struct asked *)((char *)timer - offsetof(struct asked, timer));
+    if (!take_locked(asked))
+        return;
+    enum weir_status over = weir_context_status(&asked->outgoing->context);
+    if (over != WEIR_OK || !asked->answer)
+        end(asked, WEIR_DEADLINE_EXCEEDED, "the deadline passed", NULL);
+    else
+        end(asked, asked->answer->status, asked->answer->error, asked->answer->json);
+}
+
+/* ---- A call. Any thread ---- */
+
+static void refuse(struct outgoing *outgoing, enum weir_status status, const char *text)
+{
+    outgoing->done(outgoing, status, text, (struct weir_bytes){0});
+}
+
+static struct stand_in *stand_in_of(const struct weir_channel *channel)
+{
+    return channel->component.app->parts[channel->component.index]->self;
+}
+
+static void note_question(struct weir_test *test, const struct outgoing *outgoing)
+{
+    const char *json = test_json(test, outgoing->method->request, outgoing->request);
+    pthread_mutex_lock(&test->lock);
+    struct question *question = weir_arena_zalloc(test->arena, sizeof *question);
+    question->method = outgoing->method->full_name;
+    question->json = json;
+    *test->last_question = question;
+    test->last_question = &question->next;
+    pthread_mutex_unlock(&test->lock);
+}
+
+/* Holds: test->lock. */
+static const struct answer *find_answer(const struct weir_test *test, const struct outgoing *outgoing)
+{
+    const struct answer *answer = test->answers;
+    while (answer && strcmp(answer->method, outgoing->method->full_name) != 0)
+        answer = answer->next;
+    return answer;
+}
+
+static void wait_for_answer(struct stand_in *channel, struct outgoing *outgoing, const struct answer *answer)
+{
+    struct weir_test *test = channel->test;
+    struct asked *asked = NEW(struct asked);
+    int64_t deadline_ns = weir_context_deadline_ns(&outgoing->context);
+    int64_t left_ms = deadline_ns == WEIR_NEVER
+                          ? INT64_MAX / WEIR_NS_PER_MS
+                          : (deadline_ns - weir_now_ns() + WEIR_NS_PER_MS - 1) / WEIR_NS_PER_MS;
+    asked->channel = channel;
+    asked->outgoing = outgoing;
+    asked->answer = answer;
+    asked->watch.over = context_is_over;
+    asked->timer.fire = fire;
+    pthread_mutex_lock(&test->lock);
+    asked->next = channel->under_way;
+    asked->link = &channel->under_way;
+    if (asked->next)
+        asked->next->link = &asked->next;
+    channel->under_way = asked;
+    pthread_mutex_unlock(&test->lock);
+    /* The timer last: only the test's thread, which waits until this one sleeps, ends it by that. */
+    test_timer_begin(&asked->timer, answer->after_ms < left_ms ? answer->after_ms : left_ms);
+    weir_context_watch(&outgoing->context, &asked->watch);
+}
+
+static void start(struct weir_channel *channel, struct outgoing *outgoing)
+{
+    struct stand_in *stand_in = stand_in_of(channel);
+    struct weir_test *test = stand_in->test;
+    enum weir_status over = weir_context_status(&outgoing->context);
+    if (over != WEIR_OK) {
+        refuse(outgoing, over, over == WEIR_CANCELLED ? "cancelled" : "the deadline passed");
+        return;
+    }
+    if (outgoing->method->kind != WEIR_UNARY) {
+        refuse(outgoing, WEIR_UNIMPLEMENTED, "the test kit's channels carry no streams");
+        return;
+    }
+    note_question(test, outgoing);
+    pthread_mutex_lock(&test->lock);
+    const struct answer *answer = find_answer(test, outgoing);
+    pthread_mutex_unlock(&test->lock);
+    if (!answer || gate_enter(stand_in->gate) != WEIR_OK) {
+        refuse(outgoing, WEIR_UNAVAILABLE,
+               answer ? "the channel is stopped" : "the test has named no answer for this method");
+        return;
+    }
+    wait_for_answer(stand_in, outgoing, answer);
+}
+
+const struct channel_ops *answers_channel_ops(void)
+{
+    static const struct channel_ops ops = {.name = "test", .start = start};
+    return &ops;
+}
+
+/* ---- The component ---- */
+
+static enum weir_status drain(void *self, struct weir_context *context, struct weir_work *work,
+                              struct weir_error *err)
+{
+    (void)err;
+    struct stand_in *channel = self;
+    if (!gate_wait_empty(channel->gate, context)) {
+        gate_close(channel->gate);
+        for (;;) {
+            pthread_mutex_lock(&channel->test->lock);
+            struct asked *asked = channel->under_way;
+            bool taken = asked && take(asked);
+            pthread_mutex_unlock(&channel->test->lock);
+            if (!taken)
+                break;
+            end(asked, WEIR_CANCELLED, "the channel is stopped", NULL);
+        }
+    }
+    gate_account(channel->gate, work);
+    return WEIR_OK;
+}
+
+static void destroy(void *self)
+{
+    struct stand_in *channel = self;
+    channel->ops->destroy(channel->self);
+}
+
+const struct weir_component_ops answers_ops = {.drain = drain, .destroy = destroy};
+
+void answers_free(struct weir_test *test)
+{
+    test->answers = NULL; /* all in the arena */
+    test->questions = NULL;
+}
+
+/* ---- What the test says and asks ---- */
+
+void weir_test_answer(struct weir_test *test, const struct weir_test_answer *given)
+{
+    if (!given->method)
+        test_die("an answer needs a method");
+    pthread_mutex_lock(&test->lock);
+    struct answer *answer = weir_arena_zalloc(test->arena, sizeof *answer);
+    answer->method = weir_arena_strdup(test->arena, given->method);
+    answer->json = weir_arena_strdup(test->arena, given->json ? given->json : "{}");
+    answer->error = weir_arena_strdup(test->arena, given->error ? given->error : "");
+    answer->status = given->status;
+    answer->after_ms = given->after_ms;
+    answer->next = test->answers;
+    test->answers = answer;
+    pthread_mutex_unlock(&test->lock);
+}
+
+const char *weir_test_asked(struct weir_test *test, const char *method, size_t index)
+{
+    weir_test_settle(test);
+    pthread_mutex_lock(&test->lock);
+    const struct question *question = test->questions;
+    while (question && (strcmp(question->method, method) != 0 || index-- > 0))
+        question = question->next;
+    pthread_mutex_unlock(&test->lock);
+    return question ? question->json : NULL;
+}

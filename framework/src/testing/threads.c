@@ -1,0 +1,158 @@
+/* Whether the process's other threads sleep, from /proc/self/task (proc_pid_status(5)). */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+#include "testing/clock.h"
+
+struct look {
+    char state;
+    unsigned long long runs; /* how often it has given up the processor, or lost it */
+};
+
+struct thread {
+    pid_t id;
+    int status; /* of /proc/self/task/ID/status */
+    char name[32];
+    struct look look;
+};
+
+static struct thread *list;
+static size_t count, capacity;
+static pid_t *old; /* were there before */
+static size_t old_count;
+static char awake[32];
+
+static bool is_old(pid_t id)
+{
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i] == id)
+            return true;
+    return id == gettid();
+}
+
+static bool is_listed(pid_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].id == id)
+            return true;
+    return false;
+}
+
+static void add(pid_t id)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)id);
+    int status = open(path, O_RDONLY | O_CLOEXEC);
+    if (status < 0)
+        return;
+    if (count == capacity) {
+        capacity = capacity ? capacity * 2 : 64;
+        list = memory_realloc(list, capacity * sizeof *list);
+    }
+    list[count++] = (struct thread){.id = id, .status = status};
+}
+
+static void list_all(void (*found)(pid_t id))
+{
+    DIR *folder = opendir("/proc/self/task");
+    if (!folder)
+        test_die("/proc is not there: whether threads sleep cannot be known");
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            found((pid_t)strtol(entry->d_name, NULL, 10));
+    closedir(folder);
+}
+
+static void remember_old(pid_t id)
+{
+    old = memory_realloc(old, (old_count + 1) * sizeof *old);
+    old[old_count++] = id;
+}
+
+static void add_new(pid_t id)
+{
+    if (!is_old(id) && !is_listed(id))
+        add(id);
+}
+
+void threads_begin(void)
+{
+    list_all(remember_old);
+}
+
+void threads_end(void)
+{
+    for (size_t i = 0; i < count; i++)
+        close(list[i].status);
+    free(list);
+    free(old);
+    list = NULL;
+    old = NULL;
+    count = capacity = old_count = 0;
+}
+
+static unsigned long long number_of(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* False: it is gone. */
+static bool look_at(struct thread *thread, struct look *ret_look)
+{
+    char text[4096];
+    ssize_t size = pread(thread->status, text, sizeof text - 1, 0);
+    if (size <= 0)
+        return false;
+    text[size] = 0;
+    const char *state = strstr(text, "\nState:\t");
+    ret_look->state = state ? state[8] : '?';
+    ret_look->runs =
+        number_of(text, "\nvoluntary_ctxt_switches:") + number_of(text, "\nnonvoluntary_ctxt_switches:");
+    sscanf(text, "Name:\t%31[^\n]", thread->name);
+    return ret_look->state != 'X' && ret_look->state != 'Z';
+}
+
+static bool sleeps(const struct thread *thread, const struct look *look)
+{
+    if (look->state == 'S')
+        return true;
+    snprintf(awake, sizeof awake, "%s", thread->name);
+    return false;
+}
+
+bool threads_sleep(void)
+{
+    list_all(add_new);
+    for (size_t i = 0; i < count;) {
+        if (look_at(&list[i], &list[i].look)) {
+            if (!sleeps(&list[i], &list[i].look))
+                return false;
+            i++;
+            continue;
+        }
+        close(list[i].status);
+        list[i] = list[--count];
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct look again;
+        if (!look_at(&list[i], &again) || again.runs != list[i].look.runs || !sleeps(&list[i], &again)) {
+            snprintf(awake, sizeof awake, "%s", list[i].name);
+            return false;
+        }
+    }
+    size_t before = count;
+    list_all(add_new); /* who was made while the first were looked at */
+    return count == before;
+}
+
+const char *threads_awake(void)
+{
+    return awake;
+}
