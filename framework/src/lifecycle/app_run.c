@@ -58,8 +58,7 @@ static void announce(struct weir_app *app)
     set_ready(app);
     app_upgrade_stopping(app);
     watchdog_arm(&app->watchdog, weir_now_ns() + app->options.deadline_ms * WEIR_NS_PER_MS);
-    app->next_progress_ns =
-        app->options.report == APP_REPORT_NONE ? WEIR_NEVER : weir_now_ns() + PROGRESS_NS;
+    app->next_progress_ns = app->options.report == APP_REPORT_NONE ? WEIR_NEVER : weir_now_ns() + PROGRESS_NS;
     const struct engine_cause *cause = &app->engine->cause;
     if (cause->part == PLAN_NONE)
         weir_log_info("stopping", weir_field_text("cause", cause->text));
