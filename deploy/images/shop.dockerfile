@@ -9,7 +9,7 @@ COPY CMakeLists.txt CMakePresets.json ./
 COPY framework framework
 COPY proto proto
 COPY services services
-RUN cmake --preset release && cmake --build build/release && cmake --install build/release --prefix /opt/weir --strip
+RUN cmake --preset release -DWEIR_BENCH=OFF && cmake --build build/release && cmake --install build/release --prefix /opt/weir --strip
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
