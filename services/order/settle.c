@@ -87,11 +87,17 @@ static enum weir_status deduct(struct weir_call *call, const Order__Order *order
     return status == WEIR_OK ? received : status;
 }
 
+static Payment__PaymentRequest payment_of(const Order__Order *order)
+{
+    Payment__PaymentRequest request = PAYMENT__PAYMENT_REQUEST__INIT;
+    request.order_id = order->order_id;
+    return request;
+}
+
 static enum weir_status capture(struct weir_call *call, const Order__Order *order)
 {
     struct order_service *service = service_of(call);
-    Payment__PaymentRequest request = PAYMENT__PAYMENT_REQUEST__INIT;
-    request.order_id = order->order_id;
+    Payment__PaymentRequest request = payment_of(order);
     Payment__Payment *payment;
     return payment_capture(call, service->payment, &request, &payment);
 }
@@ -117,8 +123,7 @@ static enum weir_status restock(struct weir_call *call, const Order__Order *orde
 static enum weir_status give_back_money(struct weir_call *call, const Order__Order *order)
 {
     struct order_service *service = service_of(call);
-    Payment__PaymentRequest request = PAYMENT__PAYMENT_REQUEST__INIT;
-    request.order_id = order->order_id;
+    Payment__PaymentRequest request = payment_of(order);
     Payment__Payment *payment;
     enum weir_status status = payment_void(call, service->payment, &request, &payment);
     if (status == WEIR_FAILED_PRECONDITION) /* it is captured */

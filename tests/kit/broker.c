@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <librdkafka/rdkafka.h>
@@ -323,14 +322,4 @@ void kit_child_freeze(struct kit_child *child)
     kill(child->pid, SIGSTOP);
     int status;
     waitpid(child->pid, &status, WUNTRACED);
-}
-
-void kit_wait(bool (*condition)(void *arg), void *arg, const char *what)
-{
-    int64_t deadline = weir_deadline_in_ms(PATIENCE_MS);
-    while (!condition(arg)) {
-        if (weir_now_ns() > deadline)
-            fail_msg("waited in vain: %s", what);
-        nanosleep(&(struct timespec){.tv_nsec = 2 * WEIR_NS_PER_MS}, NULL);
-    }
 }

@@ -70,7 +70,4 @@ void kit_child_kill(struct kit_child *child);
 /* SIGSTOP: connections stay open, and nothing answers. */
 void kit_child_freeze(struct kit_child *child);
 
-/* Waits until condition(arg) holds; ends the test after 15 s (`what` is shown). */
-void kit_wait(bool (*condition)(void *arg), void *arg, const char *what);
-
 #endif

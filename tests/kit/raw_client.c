@@ -148,14 +148,3 @@ bool raw_closed(int fd)
     }
     return false;
 }
-
-bool raw_eventually(bool (*condition)(void *arg), void *arg)
-{
-    int64_t limit_ns = weir_now_ns() + WAIT_MS * WEIR_NS_PER_MS;
-    while (!condition(arg)) {
-        if (weir_now_ns() > limit_ns)
-            return false;
-        poll(NULL, 0, 2);
-    }
-    return true;
-}

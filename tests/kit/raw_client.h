@@ -29,7 +29,5 @@ struct raw_answer *raw_ask(int port, const char *request);
 bool raw_closed(int fd);
 /* The value of a header of the answer, without case; NULL when absent. Valid until the next call. */
 const char *raw_header(const struct raw_answer *answer, const char *name);
-/* Until the condition holds, within 5 s. */
-bool raw_eventually(bool (*condition)(void *arg), void *arg);
 
 #endif

@@ -14,6 +14,7 @@
 #include "caller.h"
 #include "echo.weir.h"
 #include "raw_client.h"
+#include "wait.h"
 
 #define STREAMS 3
 #define ORDERS 20
@@ -142,11 +143,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-static bool is_ready(void *arg)
-{
-    return weir_app_ready(((struct fixture *)arg)->app);
-}
-
 static void build(struct fixture *f)
 {
     char brokers[2][FLAG_SIZE], group[FLAG_SIZE], report[FLAG_SIZE];
@@ -188,7 +184,7 @@ static int set_up(void **state)
     f->broker = kit_broker_new();
     build(f);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
     *state = f;
     return 0;
 }
@@ -290,7 +286,7 @@ static void ingress_closes_streams_drain_offsets_are_committed_and_the_producer_
     struct caller streams[STREAMS];
     for (int i = 0; i < STREAMS; i++)
         caller_start(&streams[i], client, &echo_service_type.methods[3], weir_bytes("", 0), 60000);
-    kit_wait(has_counted, &(struct counted){&f->service, .streams = STREAMS}, "three streams");
+    kit_wait(has_counted, &(struct counted){&f->service, .streams = STREAMS});
     int port = weir_rest_server_port(f->rest);
     int busy = raw_connect(port), orders = raw_connect(port);
     post(busy, "/v1/wait", "{}");
@@ -300,13 +296,13 @@ static void ingress_closes_streams_drain_offsets_are_committed_and_the_producer_
         post(orders, "/v1/fail", body);
         assert_answered(orders);
     }
-    kit_wait(has_counted, &(struct counted){&f->service, .consumed = ORDERS, .waiting = 1}, "all orders");
+    kit_wait(has_counted, &(struct counted){&f->service, .consumed = ORDERS, .waiting = 1});
     assert_int_equal(committed(f), 0);
 
     weir_app_stop(f->app, "the test says so");
 
     /* Streams are told at once, while a REST call is still busy; and nobody new gets in. */
-    kit_wait(has_counted, &(struct counted){&f->service, .draining = STREAMS}, "streams that drain");
+    kit_wait(has_counted, &(struct counted){&f->service, .draining = STREAMS});
     assert_int_equal(raw_connect(port), -1);
     /* An order of another process: the consumer still serves the streams, that end with it. */
     Echo__EchoRequest last = ECHO__ECHO_REQUEST__INIT;

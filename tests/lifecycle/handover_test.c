@@ -23,6 +23,7 @@
 #include "echo.weir.h"
 #include "process.h"
 #include "raw_client.h"
+#include "wait.h"
 
 #define ARGUMENTS_MAX 24
 
@@ -127,7 +128,7 @@ static bool is_gone(void *arg)
 
 static bool process_is_over(pid_t pid)
 {
-    return raw_eventually(is_gone, &pid);
+    return kit_wait_in_time(is_gone, &pid);
 }
 
 static void end(struct fixture *f)

@@ -20,6 +20,7 @@
 #include "edge/admin.h"
 #include "lifecycle/app.h"
 #include "raw_client.h"
+#include "wait.h"
 
 #define FLAG_SIZE 160
 
@@ -40,11 +41,6 @@ static void *run(void *arg)
     struct fixture *f = arg;
     f->exit_status = weir_app_run(f->app);
     return NULL;
-}
-
-static bool is_ready(void *arg)
-{
-    return weir_app_ready(((struct fixture *)arg)->app);
 }
 
 static void new_app(struct fixture *f, char *flag, char *flag2, char *flag3)
@@ -71,7 +67,7 @@ static void run_app(struct fixture *f, struct weir_service *service)
     f->rest = weir_rest_server_add(f->app, "rest", service, NULL);
     f->grpc = weir_grpc_server_add(f->app, "grpc", service, NULL);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
 }
 
 static void begin_echo(struct fixture *f, char *flag)
@@ -97,9 +93,9 @@ static int status_of(int port, const char *path)
     return status;
 }
 
-static bool is_not_ready(void *arg)
+static bool is_not_ready(void *app)
 {
-    return !is_ready(arg);
+    return !kit_app_is_ready(app);
 }
 
 /* A call that is held until echo_service_release(). */
@@ -137,7 +133,7 @@ static void requests_succeed_while_the_stop_is_announced(void **state)
     struct fixture f;
     begin_echo(&f, "--app.pre_drain_ms=1500");
     weir_app_stop(f.app, "the test says so");
-    assert_true(raw_eventually(is_not_ready, &f));
+    kit_wait(is_not_ready, f.app);
     int64_t until = weir_deadline_in_ms(500);
     int asked = 0;
     for (; weir_now_ns() < until; asked++)
@@ -156,7 +152,7 @@ static void while_it_drains_readiness_is_503_and_liveness_200_and_both_can_be_re
     assert_int_equal(status_of(admin_port(f.admin), "/ready"), 200);
     int fd = hold_a_call(&f);
     weir_app_stop(f.app, "the test says so");
-    assert_true(raw_eventually(is_refused, &f)); /* so it drains */
+    kit_wait(is_refused, &f); /* so it drains */
     assert_int_equal(status_of(admin_port(f.admin), "/ready"), 503);
     assert_int_equal(status_of(admin_port(f.admin), "/healthz"), 200);
     let_it_go(&f, fd);
@@ -307,7 +303,7 @@ static void tell_destroyed(void *self)
 static void *ask(void *arg)
 {
     const struct fixture *f = arg;
-    if (raw_eventually(is_ready, arg))
+    if (kit_wait_in_time(kit_app_is_ready, f->app))
         free(raw_ask(weir_rest_server_port(f->rest),
                      "POST /v1/wait HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
                      "Content-Length: 2\r\n\r\n{}"));
@@ -407,7 +403,7 @@ static void an_idle_process_stops_in_milliseconds_and_leaves_no_thread(void **st
     int64_t took_ms = live_idly(broker);
     print_message("an idle process stopped in %lld ms\n", (long long)took_ms);
     assert_in_range(took_ms, 0, 700);
-    assert_true(raw_eventually(has_as_many_threads, &threads));
+    kit_wait(has_as_many_threads, &threads);
     kit_broker_destroy(broker);
 }
 

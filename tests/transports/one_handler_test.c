@@ -11,6 +11,7 @@
 #include "caller.h"
 #include "echo_service.h"
 #include "raw_client.h"
+#include "wait.h"
 
 struct fixture {
     struct kit_broker *broker;
@@ -29,11 +30,6 @@ static void *run(void *arg)
     struct fixture *f = arg;
     f->exit_status = weir_app_run(f->app);
     return NULL;
-}
-
-static bool is_ready(void *arg)
-{
-    return weir_app_ready(((struct fixture *)arg)->app);
 }
 
 static int set_up(void **state)
@@ -58,7 +54,7 @@ static int set_up(void **state)
     f->grpc = weir_grpc_server_add(f->app, "grpc", service, NULL);
     weir_consumer_add(f->app, "orders", service, NULL);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
     f->client = caller_new_client(weir_grpc_server_port(f->grpc));
     *state = f;
     return 0;
@@ -162,7 +158,7 @@ static struct verdict over_kafka(struct fixture *f, struct weir_bytes wire, bool
                                 .value = wire.data,
                                 .size = wire.size};
     kit_produce(f->broker, &record, 1);
-    kit_wait(is_settled, &awaited, "the record's end");
+    kit_wait(is_settled, &awaited);
     struct verdict verdict = {.status = WEIR_OK};
     if (fails)
         count_set_aside(f, &verdict);

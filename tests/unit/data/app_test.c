@@ -11,6 +11,7 @@
 
 #include "broker.h"
 #include "echo.weir.h"
+#include "wait.h"
 
 #define EVENTS 20
 
@@ -26,8 +27,7 @@ struct driver {
 static void *publish_and_stop(void *self)
 {
     struct driver *driver = self;
-    while (!weir_app_ready(driver->app))
-        sched_yield();
+    kit_wait_in_time(kit_app_is_ready, driver->app);
     struct weir_call *call = kit_call(10000);
     struct weir_tx *tx = weir_sql_begin(call, driver->db);
     for (int i = 0; i < EVENTS; i++) {

@@ -1,5 +1,6 @@
 /* Many writers: turns, groups that share a commit, and what a failure of one does to the others. */
 #include "kit.h"
+#include "wait.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -58,16 +59,24 @@ static int64_t waiting(struct kit *kit)
     return count;
 }
 
+struct queued {
+    struct kit *kit;
+    int64_t count;
+};
+
+static bool so_many_wait(void *arg)
+{
+    const struct queued *queued = arg;
+    return waiting(queued->kit) == queued->count;
+}
+
 /* Starts it and returns when it waits for the turn. */
 static void queue_unit(struct kit *kit, struct unit *unit)
 {
     int64_t before = waiting(kit);
     unit->kit = kit;
     pthread_create(&unit->thread, NULL, run_unit, unit);
-    int64_t give_up = weir_deadline_in_ms(10000);
-    while (waiting(kit) == before && weir_now_ns() < give_up)
-        sched_yield();
-    assert_int_equal(waiting(kit), before + 1);
+    kit_wait(so_many_wait, &(struct queued){kit, before + 1});
 }
 
 static void join(struct unit *units, size_t count)

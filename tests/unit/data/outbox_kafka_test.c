@@ -12,6 +12,7 @@
 #include "data/outbox.h"
 #include "echo.weir.h"
 #include "transports/kafka/producer.h"
+#include "wait.h"
 
 #define KEYS 5
 
@@ -135,7 +136,7 @@ static void a_broker_that_goes_away_delays_events_and_loses_none(void **state)
     for (int i = 100; i < 200; i++)
         assert_int_equal(publish(&f->kit, i), WEIR_OK);
     kit_broker_up(broker);
-    kit_wait(is_empty, f->outbox, "all to be published");
+    kit_wait(is_empty, f->outbox);
 
     bool seen[200] = {false};
     read_topic(broker, seen, 200);
@@ -155,7 +156,7 @@ static void a_broker_that_forgot_everything_is_told_again(void **state)
     start(f, address);
     for (int i = 0; i < 50; i++)
         assert_int_equal(publish(&f->kit, i), WEIR_OK);
-    kit_wait(is_empty, f->outbox, "all to be published");
+    kit_wait(is_empty, f->outbox);
     kit_child_kill(&f->child);
     for (int i = 50; i < 60; i++)
         assert_int_equal(publish(&f->kit, i), WEIR_OK);
@@ -166,7 +167,7 @@ static void a_broker_that_forgot_everything_is_told_again(void **state)
     bool seen[60] = {false}, all = false;
     int64_t give_up = weir_deadline_in_ms(20000);
     while (!all && weir_now_ns() < give_up) {
-        kit_wait(is_empty, f->outbox, "all to be published again");
+        kit_wait(is_empty, f->outbox);
         struct kit_stored *stored;
         size_t count = kit_read_all(broker, "user.echo", &stored);
         all = count >= 60;

@@ -7,6 +7,7 @@
 #include "core/condition.h"
 #include "data/outbox.h"
 #include "echo.weir.h"
+#include "wait.h"
 
 #define SENT_MAX 4096
 
@@ -164,12 +165,34 @@ static void wait_for_sent(struct fixture *f, int count)
     pthread_mutex_unlock(&producer->lock);
 }
 
+struct unpublished {
+    struct weir_outbox *outbox;
+    int64_t count;
+};
+
+static bool are_unpublished(void *arg)
+{
+    const struct unpublished *unpublished = arg;
+    return outbox_unpublished(unpublished->outbox) == unpublished->count;
+}
+
 static void wait_for_unpublished(struct fixture *f, int64_t count)
 {
-    int64_t give_up = weir_deadline_in_ms(20000);
-    while (outbox_unpublished(f->outbox) != count && weir_now_ns() < give_up)
-        sched_yield();
-    assert_int_equal(outbox_unpublished(f->outbox), count);
+    kit_wait(are_unpublished, &(struct unpublished){f->outbox, count});
+}
+
+static bool knows_of_three(void *kit)
+{
+    return kit_number(kit, "SELECT ever FROM weir_outbox_state") >= 3;
+}
+
+static bool relay_pauses(void *arg)
+{
+    struct weir_outbox *outbox = arg;
+    pthread_mutex_lock(&outbox->lock);
+    bool pauses = outbox->pause_until_ns > 0;
+    pthread_mutex_unlock(&outbox->lock);
+    return pauses;
 }
 
 static void report(struct fixture *f, int at, enum weir_status status)
@@ -321,14 +344,7 @@ static void a_stop_tries_at_once_what_waits_for_its_next_attempt(void **state)
     f->outbox->first_backoff_ms = f->outbox->longest_backoff_ms = 3600 * 1000;
     pthread_mutex_unlock(&f->outbox->lock);
     publish_many(f, 3, 3);
-    int64_t give_up = weir_deadline_in_ms(10000);
-    bool waits = false;
-    while (!waits && weir_now_ns() < give_up) {
-        pthread_mutex_lock(&f->outbox->lock);
-        waits = f->outbox->pause_until_ns > 0;
-        pthread_mutex_unlock(&f->outbox->lock);
-        sched_yield();
-    }
+    kit_wait(relay_pauses, f->outbox);
     pthread_mutex_lock(&f->producer.lock);
     f->producer.refuse = WEIR_OK;
     pthread_mutex_unlock(&f->producer.lock);
@@ -445,9 +461,7 @@ static void a_full_outbox_refuses_more(void **state)
     f->producer.refuse = WEIR_OK;
     pthread_mutex_unlock(&f->producer.lock);
     wait_for_unpublished(f, 0);
-    int64_t give_up = weir_deadline_in_ms(10000);
-    while (kit_number(&f->kit, "SELECT ever FROM weir_outbox_state") < 3 && weir_now_ns() < give_up)
-        sched_yield();
+    kit_wait(knows_of_three, &f->kit);
     assert_int_equal(publish(f, "k", "x"), WEIR_OK);
 }
 

@@ -10,6 +10,7 @@
 #include "edge/admin.h"
 #include "lifecycle/app.h"
 #include "raw_client.h"
+#include "wait.h"
 
 /* An app with one component, "slow", that starts and drains when the test says so. */
 struct fixture {
@@ -60,12 +61,6 @@ static bool is_listening(void *arg)
     return f->port != 0;
 }
 
-static bool is_ready(void *arg)
-{
-    const struct fixture *f = arg;
-    return weir_app_ready(f->app);
-}
-
 static bool is_draining(void *arg)
 {
     const struct fixture *f = arg;
@@ -88,7 +83,7 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     *state = f;
     begin(f, "--admin.listen=127.0.0.1:0");
-    assert_true(raw_eventually(is_listening, f));
+    kit_wait(is_listening, f);
     return 0;
 }
 
@@ -102,7 +97,7 @@ static void end(struct fixture *f)
 {
     f->may_start = f->may_end = true;
     if (!f->stopped) {
-        assert_true(raw_eventually(is_ready, f));
+        kit_wait(kit_app_is_ready, f->app);
         stop(f);
     }
     pthread_join(f->thread, NULL);
@@ -133,12 +128,12 @@ static void health_and_readiness_follow_the_apps_life(void **state)
     assert_answer(f, "/ready", 503, "not ready");
 
     f->may_start = true;
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
     assert_answer(f, "/healthz", 200, "ok");
     assert_answer(f, "/ready", 200, "ready");
 
     stop(f);
-    assert_true(raw_eventually(is_draining, f));
+    kit_wait(is_draining, f);
     assert_answer(f, "/healthz", 200, "ok");
     assert_answer(f, "/ready", 503, "not ready");
 }
@@ -191,7 +186,7 @@ static void an_idle_connection_does_not_delay_the_end(void **state)
     int fd = raw_connect(f->port);
     assert_answer(f, "/healthz", 200, "ok"); /* so the one before was accepted, too */
     f->may_start = f->may_end = true;
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
     int64_t begun_ns = weir_now_ns();
     stop(f);
     assert_true(raw_closed(fd));
@@ -204,7 +199,7 @@ static void without_an_address_nothing_listens(void **state)
     (void)state;
     struct fixture f = {.may_start = true};
     begin(&f, NULL);
-    assert_true(raw_eventually(is_ready, &f));
+    kit_wait(kit_app_is_ready, f.app);
     assert_int_equal(admin_port(f.admin), 0);
     end(&f);
 }

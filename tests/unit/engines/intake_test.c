@@ -11,6 +11,7 @@
 #include "engines/grpc_core/intake.h"
 #include "raw_client.h"
 #include "raw_http2.h"
+#include "wait.h"
 
 #define TAKEN_MAX 64
 
@@ -83,10 +84,10 @@ static void a_connection_is_handed_over_once_its_preface_is_whole(void **state)
     int fd = connect_to(&f);
     for (size_t i = 0; i < sizeof HTTP2_PREFACE - 2; i++)
         assert_true(raw_send_bytes(fd, &http2_hello[i], 1));
-    assert_true(raw_eventually(has_one, &f));
+    kit_wait(has_one, &f);
     assert_int_equal(atomic_load(&f.count), 0);
     assert_true(raw_send_bytes(fd, &http2_hello[sizeof HTTP2_PREFACE - 2], 1));
-    assert_true(raw_eventually(took_one, &f));
+    kit_wait(took_one, &f);
     char said[64];
     assert_int_equal(read(f.taken[0], said, sizeof said),
                      sizeof HTTP2_PREFACE - 1); /* all of it is the core's */
@@ -117,11 +118,11 @@ static void who_leaves_before_it_spoke_is_forgotten(void **state)
     begin(&f, 10000);
     int fd = connect_to(&f);
     assert_true(raw_send_bytes(fd, http2_hello, 10));
-    assert_true(raw_eventually(has_one, &f));
+    kit_wait(has_one, &f);
     close(fd);
     fd = connect_to(&f);
     assert_true(raw_send_bytes(fd, http2_hello, HTTP2_HELLO_SIZE));
-    assert_true(raw_eventually(took_one, &f));
+    kit_wait(took_one, &f);
     assert_int_equal(intake_connections(&f.intake), 1);
     close(fd);
     end(&f);
@@ -166,7 +167,7 @@ static void who_is_held_accepts_when_it_is_told(void **state)
     assert_true(raw_send_bytes(fd, http2_hello, HTTP2_HELLO_SIZE));
     assert_int_equal(intake_connections(&f.intake), 0);
     listeners_release();
-    assert_true(raw_eventually(took_one, &f));
+    kit_wait(took_one, &f);
     end(&f);
     close(fd);
 }
@@ -180,8 +181,8 @@ static void who_has_handed_on_accepts_what_is_queued_and_no_more(void **state)
     int first = connect_to(&f);
     assert_true(raw_send_bytes(first, http2_hello, HTTP2_HELLO_SIZE));
     listeners_handed_on();
-    assert_true(raw_eventually(took_one, &f));
-    assert_true(raw_eventually(accepts_no_more, &f));
+    kit_wait(took_one, &f);
+    kit_wait(accepts_no_more, &f);
 
     int second = connect_to(&f);
     assert_true(raw_send_bytes(second, http2_hello, HTTP2_HELLO_SIZE));
@@ -202,7 +203,7 @@ static void out_of_descriptors_it_tries_again(void **state)
     struct fixture f;
     begin(&f, 10000);
     int fd = connect_to(&f), held[1024], count = 0;
-    assert_true(raw_eventually(has_one, &f));
+    kit_wait(has_one, &f);
     int next = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -218,11 +219,11 @@ static void out_of_descriptors_it_tries_again(void **state)
     assert_true(raw_send_bytes(next, http2_hello, HTTP2_HELLO_SIZE));
     /* The silent one is served meanwhile. */
     assert_true(raw_send_bytes(fd, http2_hello, HTTP2_HELLO_SIZE));
-    assert_true(raw_eventually(took_one, &f));
+    kit_wait(took_one, &f);
     while (count > 0)
         close(held[--count]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_true(raw_eventually(took_two, &f));
+    kit_wait(took_two, &f);
     close(fd);
     close(next);
     end(&f);

@@ -13,6 +13,7 @@
 
 #include "engines/exchange.h"
 #include "raw_client.h"
+#include "wait.h"
 
 #define LARGE (8 << 20)
 #define ROUNDS 200
@@ -202,7 +203,7 @@ static void whatever_a_client_sends_its_connection_ends_and_others_are_served(vo
         if (round % 50 == 0)
             expect_served(server);
     }
-    assert_true(raw_eventually(nothing_open, server));
+    kit_wait(nothing_open, server);
     expect_served(server);
 }
 
@@ -221,8 +222,8 @@ static void a_client_that_does_not_read_its_answer_is_cut(void **state)
     int small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     raw_send(fd, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_true(raw_eventually(head_came, server));
-    assert_true(raw_eventually(nothing_open, server));
+    kit_wait(head_came, server);
+    kit_wait(nothing_open, server);
     close(fd);
 }
 
@@ -248,7 +249,7 @@ static void out_of_descriptors_it_waits_and_goes_on(void **state)
         free(answer);
         close(fds[i]);
     }
-    assert_true(raw_eventually(nothing_open, server));
+    kit_wait(nothing_open, server);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)

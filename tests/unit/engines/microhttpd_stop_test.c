@@ -12,6 +12,8 @@
 #include "core/context.h"
 #include "engines/exchange.h"
 #include "raw_client.h"
+#include "raw_load.h"
+#include "wait.h"
 
 #define CLIENTS 64
 #define STOPS 6
@@ -135,89 +137,30 @@ static void server_destroy(struct server *server)
     free(server);
 }
 
-/* ---- Clients ---- */
+/* ---- Under load ---- */
 
-struct client {
-    pthread_t thread;
-    int port;
-    bool fresh; /* a new connection for each request */
-    int answered, lost;
-    atomic_int *total;
+static const char *const requests[] = {
+    "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+    "GET /later HTTP/1.1\r\nHost: h\r\nX-Path: later\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+    NULL,
 };
-
-/* 1: a whole answer; 2: and the server closes behind it; 0: lost. */
-static int read_answer(int fd)
-{
-    char text[1024];
-    size_t size = 0;
-    for (;;) {
-        struct pollfd wait = {.fd = fd, .events = POLLIN};
-        ssize_t got = poll(&wait, 1, 10000) == 1 ? recv(fd, text + size, sizeof text - 1 - size, 0) : -1;
-        if (got <= 0)
-            return 0;
-        size += (size_t)got;
-        text[size] = 0;
-        const char *end = strstr(text, "\r\n\r\n");
-        if (end && strcmp(end, "\r\n\r\ndone") == 0)
-            return strncmp(text, "HTTP/1.1 200 ", 13) != 0 ? 0 : strstr(text, "Connection: close") ? 2 : 1;
-    }
-}
-
-static void *client_run(void *arg)
-{
-    struct client *client = arg;
-    static const char *const requests[] = {
-        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-        "GET /later HTTP/1.1\r\nHost: h\r\nX-Path: later\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
-    };
-    int fd = -1;
-    for (unsigned turn = 0;; turn++) {
-        if (fd < 0)
-            fd = raw_connect(client->port);
-        if (fd < 0)
-            return NULL; /* refused: it has stopped */
-        int result = raw_send(fd, requests[turn % 3]) ? read_answer(fd) : 0;
-        client->lost += result == 0;
-        client->answered += result != 0;
-        atomic_fetch_add(client->total, 1);
-        if (result != 1 || client->fresh) {
-            close(fd);
-            fd = -1;
-        }
-    }
-}
-
-static bool enough(void *arg)
-{
-    return atomic_load((atomic_int *)arg) > 2000;
-}
 
 static void a_stop_under_load_loses_nothing(void **state)
 {
     (void)state;
     for (int stop = 0; stop < STOPS; stop++) {
         struct server *server = server_start();
-        struct client clients[CLIENTS];
-        atomic_int total = 0;
-        for (int i = 0; i < CLIENTS; i++) {
-            clients[i] = (struct client){.port = server->port, .fresh = i % 4 == 0, .total = &total};
-            pthread_create(&clients[i].thread, NULL, client_run, &clients[i]);
-        }
-        assert_true(raw_eventually(enough, &total));
+        struct raw_load *load = raw_load_begin(server->port, CLIENTS, requests);
+        raw_load_wait(load, 2000);
 
         http_engine_announce(server->engine);
         assert_int_equal(http_engine_quiesce(server->engine, NULL), WEIR_OK);
         assert_true(server_drain(server, 10000));
 
-        int answered = 0, lost = 0;
-        for (int i = 0; i < CLIENTS; i++) {
-            pthread_join(clients[i].thread, NULL);
-            answered += clients[i].answered;
-            lost += clients[i].lost;
-        }
-        assert_int_equal(lost, 0);
-        assert_int_equal(atomic_load(&server->complete), answered);
+        struct raw_load_sum sum = raw_load_end(load);
+        assert_int_equal(sum.lost, 0);
+        assert_int_equal(atomic_load(&server->complete), sum.answered);
         assert_int_equal(atomic_load(&server->incomplete), 0);
         server_destroy(server);
     }
@@ -271,7 +214,7 @@ static void an_idle_connection_may_still_ask_within_the_grace_and_is_then_closed
     struct server *server = server_start();
     int asks = raw_connect(server->port);
     http_engine_quiesce(server->engine, NULL);
-    assert_true(raw_eventually(one_open, server));
+    kit_wait(one_open, server);
     assert_false(server_drain(server, 50));
     raw_send(asks, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     struct raw_answer *answered = raw_read(asks, false);
@@ -283,7 +226,7 @@ static void an_idle_connection_may_still_ask_within_the_grace_and_is_then_closed
 
     server = server_start();
     int idle = raw_connect(server->port);
-    assert_true(raw_eventually(one_open, server));
+    kit_wait(one_open, server);
     http_engine_quiesce(server->engine, NULL);
     int64_t begun_ns = weir_now_ns();
     assert_true(server_drain(server, 5000));
@@ -337,7 +280,7 @@ static void what_is_unanswered_when_it_is_cut_gets_503(void **state)
     struct server *server = server_start();
     int fd = raw_connect(server->port);
     raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\nX-Path: hold\r\n\r\n");
-    assert_true(raw_eventually(one_held, server));
+    kit_wait(one_held, server);
     http_engine_quiesce(server->engine, NULL);
     assert_false(server_drain(server, 20));
     http_engine_cut(server->engine);

@@ -13,6 +13,7 @@
 #include "core/context.h"
 #include "engines/exchange.h"
 #include "raw_client.h"
+#include "wait.h"
 
 /* "/hold" is answered by the test, "/reject" in its head, everything else with its method, target and body.
  */
@@ -214,7 +215,7 @@ static void an_answer_may_come_from_another_thread(void **state)
     struct fixture *f = *state;
     int fd = raw_connect(f->port);
     raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_true(raw_eventually(has_held, f));
+    kit_wait(has_held, f);
     assert_true(
         exchange_answer(f->held, &(struct http_answer){.status = 202, .body = weir_bytes_of_text("later")}));
     assert_false(exchange_answer(f->held, &(struct http_answer){.status = 200}));
@@ -409,7 +410,7 @@ static void an_idle_connection_is_closed_without_a_word(void **state)
     int fd = raw_connect(f->port);
     expect_status(raw_read(fd, false), 0);
     close(fd);
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(nothing_open, f);
 }
 
 static bool has_head(void *arg)
@@ -427,8 +428,8 @@ static void a_megabyte_of_chunk_extension_does_not_keep_a_loop_busy(void **state
     memset(extension, 'x', 1 << 20);
     raw_send_bytes(fd, extension, 1 << 20); /* may be cut short by the close */
     free(extension);
-    assert_true(raw_eventually(has_head, f)); /* the kernel takes all of it before anybody accepts */
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(has_head, f); /* the kernel takes all of it before anybody accepts */
+    kit_wait(nothing_open, f);
     close(fd);
 }
 
@@ -450,7 +451,7 @@ static void a_half_closed_client_gets_its_answers(void **state)
         assert_true(raw_closed(fd));
         close(fd);
     }
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(nothing_open, f);
 }
 
 static void a_half_closed_client_without_a_whole_request_is_closed(void **state)
@@ -469,7 +470,7 @@ static void a_half_closed_client_without_a_whole_request_is_closed(void **state)
         assert_in_range((weir_now_ns() - begun_ns) / WEIR_NS_PER_MS, 0, 150); /* not by a time limit */
         close(fd);
     }
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(nothing_open, f);
 }
 
 static bool has_incomplete(void *arg)
@@ -483,11 +484,11 @@ static void a_client_that_leaves_while_it_waits_is_noticed(void **state)
     struct fixture *f = *state;
     int fd = raw_connect(f->port);
     raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_true(raw_eventually(has_held, f));
+    kit_wait(has_held, f);
     close(fd);
-    assert_true(raw_eventually(has_incomplete, f));
+    kit_wait(has_incomplete, f);
     assert_false(exchange_answer(f->held, &(struct http_answer){.status = 200}));
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(nothing_open, f);
 }
 
 static void a_client_that_half_closes_while_it_waits_gets_its_answer(void **state)
@@ -496,7 +497,7 @@ static void a_client_that_half_closes_while_it_waits_gets_its_answer(void **stat
     int fd = raw_connect(f->port);
     raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
     shutdown(fd, SHUT_WR);
-    assert_true(raw_eventually(has_held, f));
+    kit_wait(has_held, f);
     expect_status(raw_read(fd, false), 100); /* the server asks whether anybody is there */
     assert_true(exchange_answer(f->held, &(struct http_answer){.status = 202}));
     expect_status(raw_read(fd, false), 202);
@@ -510,11 +511,11 @@ static void a_reset_ends_a_waiting_exchange(void **state)
     struct fixture *f = *state;
     int fd = raw_connect(f->port);
     raw_send(fd, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_true(raw_eventually(has_held, f));
+    kit_wait(has_held, f);
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd);
-    assert_true(raw_eventually(has_incomplete, f));
+    kit_wait(has_incomplete, f);
     assert_false(exchange_answer(f->held, &(struct http_answer){.status = 200}));
 }
 
@@ -532,7 +533,7 @@ static void a_connection_too_many_is_refused_politely(void **state)
     expect_status(answer, 503);
     for (int i = 0; i < 20; i++)
         close(fds[i]);
-    assert_true(raw_eventually(nothing_open, f));
+    kit_wait(nothing_open, f);
     expect_status(raw_ask(f->port, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"), 200);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "rpc_kit.h"
+#include "wait.h"
 
 /* What one rpc of the server's remembers. */
 struct served {
@@ -181,19 +182,25 @@ const struct weir_method count = {.full_name = "test.Test/Count", .kind = WEIR_S
 const struct weir_method chat = {.full_name = "test.Test/Chat", .kind = WEIR_BIDI_STREAM};
 const struct weir_method unknown = {.full_name = "test.Test/Nothing", .kind = WEIR_UNARY};
 
+struct goal {
+    atomic_int *counter;
+    int wanted;
+};
+
+static bool is_reached(void *arg)
+{
+    const struct goal *goal = arg;
+    return atomic_load(goal->counter) >= goal->wanted;
+}
+
 void await_count_at_least(atomic_int *counter, int wanted)
 {
-    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
-    while (atomic_load(counter) < wanted && weir_now_ns() < until)
-        usleep(1000);
-    assert_true(atomic_load(counter) >= wanted);
+    kit_wait(is_reached, &(struct goal){counter, wanted});
 }
 
 void await_count(atomic_int *counter, int wanted)
 {
-    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
-    while (atomic_load(counter) < wanted && weir_now_ns() < until)
-        usleep(1000);
+    await_count_at_least(counter, wanted);
     assert_int_equal(atomic_load(counter), wanted);
 }
 

@@ -16,6 +16,7 @@
 #include "raw_client.h"
 #include "raw_http2.h"
 #include "rpc_kit.h"
+#include "wait.h"
 
 static int port_of(const struct fixture *fixture)
 {
@@ -145,7 +146,7 @@ static bool has_connections(void *arg)
 
 static void await_connections(struct fixture *fixture, int64_t wanted)
 {
-    assert_true(raw_eventually(has_connections, &(struct counting){fixture->server, wanted}));
+    kit_wait(has_connections, &(struct counting){fixture->server, wanted});
 }
 
 static void connections_are_counted_while_they_are_open(void **state)
@@ -235,7 +236,7 @@ static void a_client_that_was_refused_tries_again_until_there_is_room(void **sta
 
     struct caller caller;
     caller_start(&caller, fixture->client, &unary, weir_bytes_of_text("hello"), CALLER_PATIENCE_MS);
-    assert_true(raw_eventually(was_refused, fixture));
+    kit_wait(was_refused, fixture);
     assert_false(caller.done);
     close(taken);
     assert_int_equal(caller_end(&caller), WEIR_OK);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lifecycle/app.h"
+#include "wait.h"
 
 struct fake {
     const char *name;
@@ -173,8 +174,8 @@ static const struct weir_component_ops ops = {start, quiesce, drain, finish, des
 static void *fail_later(void *arg)
 {
     struct fake *fake = arg;
-    while (!weir_app_ready(weir_component_app(fake->component)))
-        usleep(1000);
+    if (!kit_wait_in_time(kit_app_is_ready, weir_component_app(fake->component)))
+        abort();
     weir_component_failed(fake->component, &(struct weir_error){WEIR_DATA_LOSS, "", "lost its disk"});
     return NULL;
 }

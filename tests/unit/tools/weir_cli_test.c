@@ -14,6 +14,7 @@
 #include "broker.h"
 #include "core/memory.h"
 #include "echo_service.h"
+#include "wait.h"
 
 #define PATIENCE_MS 15000
 
@@ -55,10 +56,7 @@ static int set_up(void **state)
     weir_grpc_server_add(f->app, "grpc", service, &(struct weir_grpc_options){.listen = f->grpc});
     weir_rest_server_add(f->app, "rest", service, &(struct weir_rest_options){.listen = f->rest});
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
-    int64_t until = weir_deadline_in_ms(PATIENCE_MS);
-    while (!weir_app_ready(f->app) && weir_now_ns() < until)
-        usleep(1000);
-    assert_true(weir_app_ready(f->app));
+    kit_wait(kit_app_is_ready, f->app);
     setenv("WEIR_DESCRIPTORS", ECHO_DESCRIPTORS, 1);
     *state = f;
     return 0;

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "core/memory.h"
+#include "wait.h"
 
 struct fixture {
     struct kit *kit;
@@ -177,8 +178,8 @@ static void a_replay_is_for_the_group_that_set_it_aside(void **state)
     assert_int_equal(dlq(f, "replay $T --all"), 0);
     kit_send(f->kit, 21, 1, KIT_KEYS_MAX); /* behind the replay, and for both */
     kit_wait_handled(f->kit, before + 8);
-    kit_wait(is_settled, other, "nothing under way");
-    kit_wait(is_settled, f->consumer, "nothing under way");
+    kit_wait(is_settled, other);
+    kit_wait(is_settled, f->consumer);
     assert_int_equal(f->kit->times[20], 2);
     assert_int_equal(f->kit->times[21], 2);
     assert_int_equal(kit_handled(f->kit), before + 8);

@@ -1,6 +1,7 @@
 /* What the consumer promises when it stops, or shares its partitions with another: what is committed was
  * handled, what was not handled comes again, and no broker can hold the stop beyond its time. */
 #include "consumer_kit.h"
+#include "wait.h"
 
 static int set_up(void **state)
 {
@@ -69,7 +70,7 @@ static void a_drain_that_is_over_cancels_handlers_and_their_messages_come_again(
     kit->blocked = true;
     kit_send(kit, 0, 8, 8);
     struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
-    kit_wait(two_run, kit, "two handlers");
+    kit_wait(two_run, kit);
 
     struct kit_stop stop = kit_stop(consumer, 100, 5000);
 
@@ -93,7 +94,7 @@ static void a_drain_waits_for_handlers_and_commits_what_they_did(void **state)
     kit->blocked = true;
     kit_send(kit, 0, 2, 2);
     struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
-    kit_wait(two_run, kit, "two handlers");
+    kit_wait(two_run, kit);
     kit->sleep_us = 0;
 
     struct weir_error err = {0};
@@ -127,7 +128,7 @@ static void a_drain_finishes_what_stands_before_what_is_done(void **state)
     kit->block_index = 0;
     kit_send(kit, 0, 16, 8);
     struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
-    kit_wait(all_but_two, kit, "fourteen messages");
+    kit_wait(all_but_two, kit);
 
     struct weir_error err = {0};
     struct weir_work work = {0};
@@ -162,7 +163,7 @@ static void a_message_that_waits_for_its_next_attempt_does_not_hold_the_stop(voi
     kit->fail_status = WEIR_UNAVAILABLE;
     kit_send(kit, 0, 1, 1);
     struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
-    kit_wait(it_ran, kit, "a first attempt");
+    kit_wait(it_ran, kit);
 
     struct kit_stop stop = kit_stop(consumer, 10000, 5000);
 
@@ -240,7 +241,7 @@ static void two_consumers_share_and_nothing_is_lost_or_out_of_order(void **state
     consumers[0] = kit_start(kit, NULL, NULL);
     kit_wait_handled(kit, 500);
     consumers[1] = kit_start(kit, NULL, NULL);
-    kit_wait(both_have_two, consumers, "two partitions each");
+    kit_wait(both_have_two, consumers);
     kit_send(kit, 6000, 6000, 40);
     kit_wait_handled(kit, 8000);
     kit_stop(consumers[0], 5000, 5000);

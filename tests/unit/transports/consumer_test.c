@@ -1,6 +1,7 @@
 /* What the consumer promises while it runs: order per key, nothing lost, nothing stuck behind a bad message.
  */
 #include "consumer_kit.h"
+#include "wait.h"
 
 static int set_up(void **state)
 {
@@ -231,13 +232,13 @@ static void what_became_of_messages_is_counted_and_how_many_wait(void **state)
     kit_send(kit, 0, 10, 1);
     struct weir_consumer *consumer = kit_start(kit, NULL, NULL);
 
-    kit_wait(lag_is_nine, &text, "a lag of 9");
+    kit_wait(lag_is_nine, &text);
     assert_non_null(strstr(weir_buffer_text(&text), "weir_consumer_partitions{consumer=\"orders\"} 4\n"));
     pthread_mutex_lock(&kit->lock);
     kit->defer = false;
     pthread_mutex_unlock(&kit->lock);
     kit_answer_deferred(kit, WEIR_OK);
-    kit_wait(lag_is_zero, &text, "no lag");
+    kit_wait(lag_is_zero, &text);
     const char *shown = weir_buffer_text(&text);
     assert_non_null(strstr(shown, "weir_consumer_messages_total{consumer=\"orders\",result=\"done\"} 10\n"));
     assert_non_null(
@@ -262,7 +263,7 @@ static void no_more_is_held_than_in_flight_max(void **state)
     kit_send(kit, 0, 4000, 400);
     struct weir_consumer *consumer =
         kit_start(kit, NULL, &(struct weir_consumer_options){.in_flight_max = 64});
-    kit_wait(sixty_four_are_deferred, kit, "64 calls");
+    kit_wait(sixty_four_are_deferred, kit);
     int64_t deadline = weir_deadline_in_ms(200);
     while (weir_now_ns() < deadline)
         assert_true(consumer_held(consumer) <= 64);
@@ -293,12 +294,12 @@ static void handlers_that_answer_later_hold_their_key_but_no_worker(void **state
     kit->defer = true;
     kit_send(kit, 0, 16, 8);
     struct weir_consumer *consumer = kit_start(kit, NULL, &(struct weir_consumer_options){.workers = 1});
-    kit_wait(eight_are_deferred, kit, "one deferred call a key");
+    kit_wait(eight_are_deferred, kit);
     assert_int_equal(kit_runs(kit), 8);
     assert_int_equal(kit_committed_sum(kit), 0);
 
     kit_answer_deferred(kit, WEIR_OK);
-    kit_wait(eight_are_deferred, kit, "the second deferred call of each key");
+    kit_wait(eight_are_deferred, kit);
     kit_answer_deferred(kit, WEIR_OK);
     kit_wait_handled(kit, 16);
     kit_stop(consumer, 5000, 5000);

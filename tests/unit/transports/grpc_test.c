@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "echo_service.h"
 #include "lifecycle/component.h"
+#include "wait.h"
 
 /* A channel that is no component, so that it lives through a stop of the app. */
 struct outside {
@@ -77,10 +78,12 @@ static void run_app(struct running *running, struct weir_app *app)
     running->app = app;
     running->runs = true;
     assert_int_equal(pthread_create(&running->thread, NULL, run, running), 0);
-    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
-    while (!weir_app_ready(app) && weir_now_ns() < until)
-        usleep(1000);
-    assert_true(weir_app_ready(app));
+    kit_wait(kit_app_is_ready, app);
+}
+
+static bool is_not_ready(void *app)
+{
+    return !kit_app_is_ready(app);
 }
 
 static int await_exit(struct running *running)
@@ -697,11 +700,8 @@ static void a_server_that_failed_is_started_again_in_its_place(void **state)
     assert_int_equal(echo(f, "before", &reply), WEIR_OK);
     struct weir_error err = {.status = WEIR_UNAVAILABLE, .text = "the test says so"};
     weir_component_failed(server, &err);
-    int64_t until = weir_deadline_in_ms(CALLER_PATIENCE_MS);
-    while (weir_app_ready(app) && weir_now_ns() < until)
-        usleep(1000);
-    while (!weir_app_ready(app) && weir_now_ns() < until)
-        usleep(1000);
+    kit_wait(is_not_ready, app);
+    kit_wait(kit_app_is_ready, app);
     assert_int_equal(echo(f, "after", &reply), WEIR_OK);
     assert_int_equal(stop(&f->running), 0);
 }

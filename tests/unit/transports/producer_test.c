@@ -13,6 +13,7 @@
 #include "core/context.h"
 #include "echo.weir.h"
 #include "transports/kafka/producer.h"
+#include "wait.h"
 
 struct fixture {
     struct kit_broker *broker;
@@ -119,7 +120,7 @@ static void a_record_carries_key_value_and_cloudevents_headers(void **state)
     one.principal = "alice";
     one.deadline_unix_ms = 1700000000123;
     assert_int_equal(weir_producer_send(f->producer, &one, count_report, &tally, &err), WEIR_OK);
-    kit_wait(one_is_reported, &tally, "a delivery report");
+    kit_wait(one_is_reported, &tally);
     assert_int_equal(tally.ok, 1);
     struct weir_work work = {0};
     stop_producer(f, 5000, &work);
@@ -199,7 +200,7 @@ static void a_stop_with_a_frozen_broker_ends_in_time_and_reports_every_message(v
     kit_child_start(&child, "127.0.0.1:0");
     start_producer(f, child.address);
     send_many(f, 1, &before);
-    kit_wait(one_is_reported, &before, "a first delivery report");
+    kit_wait(one_is_reported, &before);
     kit_child_freeze(&child);
     send_many(f, 1000, &tally);
 
@@ -319,15 +320,15 @@ static void a_broker_that_forgot_everything_is_noticed_within_two_seconds(void *
     kit_child_start(&first, "127.0.0.1:0");
     start_producer(f, first.address);
     producer_on_new_cluster(f->producer, note_cluster, &clusters);
-    kit_wait(told_once, &clusters, "the first cluster id");
+    kit_wait(told_once, &clusters);
     assert_string_equal(clusters.last, first.incarnation);
     send_many(f, 1, &tally);
-    kit_wait(one_is_reported, &tally, "a delivery report");
+    kit_wait(one_is_reported, &tally);
     kit_child_kill(&first);
 
     kit_child_start(&second, first.address);
     int64_t back_ns = weir_now_ns();
-    kit_wait(told_twice, &clusters, "the second cluster id");
+    kit_wait(told_twice, &clusters);
 
     assert_true(weir_now_ns() - back_ns < 2500 * WEIR_NS_PER_MS);
     assert_string_not_equal(first.incarnation, second.incarnation);
@@ -336,7 +337,7 @@ static void a_broker_that_forgot_everything_is_noticed_within_two_seconds(void *
     /* And it goes on: what is sent now arrives. */
     struct tally after = {0};
     send_many(f, 1, &after);
-    kit_wait(one_is_reported, &after, "a delivery report of the new broker");
+    kit_wait(one_is_reported, &after);
     assert_int_equal(after.ok, 1);
     assert_int_equal(after.last_offset, 0);
 
@@ -354,7 +355,7 @@ static void messages_wait_for_a_broker_that_is_away_for_a_moment(void **state)
     struct weir_work work = {0};
     start_producer(f, kit_broker_address(f->broker));
     send_many(f, 1, &first);
-    kit_wait(one_is_reported, &first, "a delivery report");
+    kit_wait(one_is_reported, &first);
     kit_broker_down(f->broker);
     send_many(f, 100, &tally);
     kit_broker_up(f->broker);

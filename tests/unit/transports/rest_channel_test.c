@@ -11,6 +11,7 @@
 #include "echo_service.h"
 #include "raw_client.h"
 #include "transports/rest/outbound.h"
+#include "wait.h"
 
 struct side {
     struct weir_app *app;
@@ -33,16 +34,10 @@ static void *run(void *arg)
     return NULL;
 }
 
-static bool is_ready(void *arg)
-{
-    const struct side *side = arg;
-    return weir_app_ready(side->app);
-}
-
 static void begin(struct side *side)
 {
     assert_int_equal(pthread_create(&side->thread, NULL, run, side), 0);
-    assert_true(raw_eventually(is_ready, side));
+    kit_wait(kit_app_is_ready, side->app);
 }
 
 static int end(struct side *side)

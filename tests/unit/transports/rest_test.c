@@ -11,6 +11,7 @@
 #include "echo_service.h"
 #include "observe/metrics.h"
 #include "raw_client.h"
+#include "wait.h"
 
 struct fixture {
     struct weir_app *app;
@@ -29,12 +30,6 @@ static void *run(void *arg)
     return NULL;
 }
 
-static bool is_ready(void *arg)
-{
-    const struct fixture *f = arg;
-    return weir_app_ready(f->app);
-}
-
 /* With up to two more flags. */
 static struct fixture *begin_with(bool inline_, const char *flag, const char *other)
 {
@@ -51,7 +46,7 @@ static struct fixture *begin_with(bool inline_, const char *flag, const char *ot
     f->app = weir_app_new("test", 6 + (flag != NULL) + (other != NULL), argv);
     f->rest = weir_rest_server_add(f->app, "rest", echo_service_start_with(f->app, &f->echo, inline_), NULL);
     assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
-    assert_true(raw_eventually(is_ready, f));
+    kit_wait(kit_app_is_ready, f->app);
     f->port = weir_rest_server_port(f->rest);
     return f;
 }
@@ -394,7 +389,7 @@ static void a_method_that_hangs_is_refused_with_503_and_leaves_threads_to_others
     raw_send(hanging, wait);
     assert_true(echo_service_wait(&f->echo, &f->echo.waiting, 1));
     raw_send(waiting, wait);
-    assert_true(raw_eventually(one_waits, NULL));
+    kit_wait(one_waits, NULL);
 
     struct raw_answer *answer = raw_ask(f->port, wait);
     assert_int_equal(answer->status, 503);
@@ -430,7 +425,7 @@ static void a_stop_answers_what_was_accepted(void **state)
     raw_send(fd, "POST /v1/wait HTTP/1.1\r\nHost: h\r\n" JSON "Content-Length: 14\r\n\r\n{\"defer\":true}");
     assert_true(echo_service_wait(&f->echo, &f->echo.deferred, 1));
     stop(f);
-    assert_true(raw_eventually(refuses, f));
+    kit_wait(refuses, f);
     echo_service_release(&f->echo, WEIR_OK);
     struct raw_answer *answer = raw_read(fd, false);
     assert_int_equal(answer->status, 200);
