@@ -73,9 +73,13 @@ struct weir_consumer_options {
     int64_t commit_interval_ms; /* Default 500 */
     int64_t timeout_ms;         /* one handler's deadline. Default 30,000 */
     int64_t session_timeout_ms; /* Default 6,000; 4,000 suits the development broker */
-    int64_t attempts_max;  /* of a message whose handler fails with a transient status. Default 0: for ever */
-    int64_t fetch_wait_ms; /* how long a broker may hold a fetch while it has nothing. Default 20 */
-    bool trust_principal;  /* the producers are services of ours: believe the weir-principal of their records.
+    int64_t attempts_max; /* of a message whose handler fails with a transient status. Default 0: for ever */
+    int64_t
+        retry_after; /* so many attempts in its place, then it moves to <topic>.retry.1 and its key goes on without
+                          * it. Default 0: never, order is kept */
+    const char *retry_delays_ms; /* of the retry topics, at most 8. Default "5000,60000,600000" */
+    int64_t fetch_wait_ms;       /* how long a broker may hold a fetch while it has nothing. Default 20 */
+    bool trust_principal; /* the producers are services of ours: believe the weir-principal of their records.
                             * Default false: nobody is known */
     const char *dead_letter_suffix; /* Default ".dlt": a message that can never succeed goes to <topic>.dlt */
     const void *needs[WEIR_NEEDS_MAX];
@@ -83,7 +87,7 @@ struct weir_consumer_options {
 
 /* Consumes the topics to which the service's methods are bound. An offset is done only when its handler
  * returned OK (or the message was set aside, durably). A transient failure is retried in its place with
- * back-off; the partition's other keys go on. */
+ * back-off, or, where the author gave up the order, moves to a retry topic; the partition's other keys go on. */
 struct weir_consumer;
 WEIR_API struct weir_consumer *weir_consumer_add(struct weir_app *app, const char *name,
                                                  struct weir_service *service,

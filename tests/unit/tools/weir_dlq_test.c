@@ -2,6 +2,7 @@
 #include "consumer_kit.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/memory.h"
 #include "wait.h"

@@ -21,6 +21,7 @@
 #define CUT_MIN_MS 250
 #define POLL_MS 50 /* the longest time between two looks at what is due */
 #define REVOKE_WAIT_MAX_MS 10000
+#define RETRY_DELAYS_MS "5000,60000,600000"
 
 /* ---- poll thread ---- */
 
@@ -183,6 +184,8 @@ static void destroy(void *self)
     free((char *)consumer->options.group);
     free((char *)consumer->options.dead_letter_suffix);
     cluster_destroy(consumer->cluster);
+    for (size_t i = 0; i < consumer->topic_count; i++)
+        free((char *)consumer->topics[i].name);
     free(consumer->topics);
     free(consumer->workers);
     pthread_cond_destroy(&consumer->work);
@@ -205,13 +208,19 @@ const struct weir_component_ops consumer_ops = {
 static void find_topics(struct weir_consumer *consumer)
 {
     const struct weir_service_type *type = consumer->service->type;
-    consumer->topics = memory_zalloc((type->method_count + 1) * sizeof *consumer->topics);
+    size_t most = type->method_count * (size_t)(1 + consumer->retry_levels);
+    consumer->topics = memory_zalloc((most + 1) * sizeof *consumer->topics);
     for (size_t i = 0; i < type->method_count; i++) {
         const struct weir_method *method = &type->methods[i];
-        if (!method->topic || method->kind != WEIR_UNARY)
-            continue;
-        consumer->topics[consumer->topic_count++] =
-            (struct consumer_topic){.name = method->topic->name, .method = method};
+        if (method->topic && method->kind == WEIR_UNARY)
+            for (int level = 0; level <= consumer->retry_levels; level++)
+                consumer->topics[consumer->topic_count++] = (struct consumer_topic){
+                    .name = level == 0 ? memory_strdup(method->topic->name)
+                                       : memory_printf("%s.retry.%d", method->topic->name, level),
+                    .origin = method->topic->name,
+                    .level = level,
+                    .method = method,
+                };
     }
 }
 
@@ -236,6 +245,12 @@ struct weir_consumer *consumer_new(struct weir_service *service, const struct we
     options->session_timeout_ms = or_default(given->session_timeout_ms, 6000);
     options->fetch_wait_ms = or_default(given->fetch_wait_ms, 20);
     consumer->service = service;
+    if (options->retry_after > 0)
+        consumer->retry_levels =
+            retry_parse(given->retry_delays_ms ? given->retry_delays_ms : RETRY_DELAYS_MS,
+                        consumer->retry_delays_ms, &consumer->retry_mistake);
+    if (consumer->retry_levels < 0)
+        consumer->retry_levels = 0;
     consumer->ready_last = &consumer->ready;
     find_topics(consumer);
     consumer->cluster = cluster_new();
@@ -302,6 +317,19 @@ static const struct weir_config_key keys[] = {
      .min = 0,
      .max = 1000000,
      .help = "attempts of a message that fails for the moment; 0: for ever"},
+    {.name = "retry_after",
+     .type = WEIR_CONFIG_INT,
+     .offset = OPTION(retry_after),
+     .fallback = "0",
+     .min = 0,
+     .max = 1000,
+     .help = "attempts in its place before such a message moves to a retry topic, out of its key's order; 0: "
+             "never"},
+    {.name = "retry_delays_ms",
+     .type = WEIR_CONFIG_TEXT,
+     .offset = OPTION(retry_delays_ms),
+     .fallback = RETRY_DELAYS_MS,
+     .help = "ms that a message waits in each retry topic, at most 8; behind the last are the dead letters"},
     {.name = "fetch_wait_ms",
      .type = WEIR_CONFIG_INT,
      .offset = OPTION(fetch_wait_ms),
@@ -326,8 +354,12 @@ static void find_mistakes(struct weir_app *app, const char *name, const struct w
 {
     if (consumer->topic_count == 0)
         app_mistake(app, "%s: no method of %s consumes a topic", name, consumer->service->type->full_name);
+    if (consumer->retry_mistake.status != WEIR_OK)
+        app_mistake(app, "%s: %s", name, consumer->retry_mistake.text);
     for (size_t i = 0; i < consumer->topic_count; i++) {
         const struct weir_method *method = consumer->topics[i].method;
+        if (consumer->topics[i].level > 0)
+            continue;
         if (consumer->service->handlers && !method->is_present(consumer->service->handlers))
             app_mistake(app, "%s: %s consumes %s, but has no handler", name, method->full_name,
                         consumer->topics[i].name);

@@ -2,7 +2,8 @@
  *
  *     partition queue -> item -> lane (by key) -> handler -> done: its offset may be committed
  *                                 ^      |
- *                                 |      +-> transient failure: waits in its lane, tried again
+ *                                 |      +-> transient failure: waits in its lane, tried again; or moves to a
+ *                                 |          retry topic, done when it is there
  *                                 |      +-> permanent failure: to the dead letters; done when that is on the
  * broker
  *                                 +-- one item of a lane at a time; other lanes go on
@@ -32,6 +33,7 @@
 #define CONSUMER_DEFECTS_MAX 3 /* attempts of a message whose handler answers INTERNAL */
 #define CONSUMER_BACKOFF_FIRST_MS 100
 #define CONSUMER_BACKOFF_MAX_MS 5000
+#define RETRY_LEVELS_MAX 8
 
 struct partition;
 struct lane;
@@ -54,7 +56,8 @@ struct item {
     int32_t attempts;
     bool cancelled;           /* its handler was told to end: the drain's time is over */
     bool overdue;             /* its handler was told to end: its deadline passed */
-    enum weir_status verdict; /* not OK: it goes to the dead letters, for this */
+    enum weir_status verdict; /* not OK: it goes to the dead letters, or moves on, for this */
+    bool moves_on;            /* to the next retry topic */
     char *reason;             /* of the verdict */
     bool has_key;
     struct weir_bytes key, value;
@@ -73,6 +76,8 @@ struct lane {
 
 struct consumer_topic {
     const char *name;
+    const char *origin; /* the contract's; the name itself but for a retry topic */
+    int level;          /* 0; a retry topic's number */
     const struct weir_method *method;
 };
 
@@ -99,7 +104,7 @@ struct partition {
 };
 
 struct consumer_counts {
-    int64_t done, retried, set_aside, dropped;
+    int64_t done, retried, moved, set_aside, dropped;
 };
 
 struct weir_consumer {
@@ -108,6 +113,9 @@ struct weir_consumer {
     struct weir_service *service;
     struct consumer_topic *topics;
     size_t topic_count;
+    int64_t retry_delays_ms[RETRY_LEVELS_MAX];
+    struct weir_error retry_mistake;
+    int retry_levels; /* 0: messages are tried again in their place */
 
     rd_kafka_t *client;
     rd_kafka_queue_t *events; /* of the poll thread */
@@ -198,14 +206,34 @@ void items_wake(struct weir_consumer *consumer);
 void item_list_add(struct item **list, struct item *item);
 void item_list_remove(struct item *item);
 
+/* NULL: it has none. */
+const struct item_header *item_header(const struct item *item, const char *name);
+
 /* ---- dead_letter.c ---- */
 
+/* Sends it to `topic` with these headers; item_is_aside() is told. Takes headers. Holds nothing. */
+void item_send_aside(struct item *item, const char *topic, rd_kafka_headers_t *headers);
+/* Its own, and where it came from, and its verdict. Caller owns the result. */
+rd_kafka_headers_t *aside_headers(const struct item *item);
 /* To <topic><suffix>, durably: item_is_aside() is told. Holds nothing. */
 void item_set_aside(struct item *item);
 /* Ends the producer, if there is one, so that all is reported. */
 void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context);
 /* Told by the producer, or by item_set_aside() itself. Any thread. Holds nothing. */
 void item_is_aside(struct item *item, enum weir_status status, const char *error);
+
+/* ---- retry.c ---- */
+
+/* How many delays "5000,60000" has; -1: `err` says what is wrong. */
+int retry_parse(const char *text, int64_t ret_delays_ms[RETRY_LEVELS_MAX], struct weir_error *err);
+/* It came from a retry topic: its attempts so far, and when it is due. */
+void retry_arrived(struct item *item);
+/* It failed for the moment: it leaves its place now. */
+bool retry_moves_on(const struct item *item);
+/* It failed for the moment, in the last retry topic. */
+bool retry_is_used_up(const struct item *item);
+/* To the next retry topic, durably: item_is_aside() is told. Holds nothing. */
+void item_move_on(struct item *item);
 
 /* ---- forget.c ---- */
 

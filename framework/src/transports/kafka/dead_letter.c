@@ -47,41 +47,75 @@ static void add_number(rd_kafka_headers_t *headers, const char *name, int64_t nu
     rd_kafka_header_add(headers, name, -1, text, -1);
 }
 
-/* The message's own headers, and where it comes from, and why it is here. */
-static rd_kafka_headers_t *dead_letter_headers(const struct item *item)
+static void add_header(rd_kafka_headers_t *headers, const struct item_header *header)
+{
+    rd_kafka_header_add(headers, header->name, -1, header->value.data, (ssize_t)header->value.size);
+}
+
+/* Where it was published; what came by a retry topic says so itself. */
+static void add_place(rd_kafka_headers_t *headers, const struct item *item)
+{
+    static const char *const names[] = {HEADER_ORIGIN "topic", HEADER_ORIGIN "partition",
+                                        HEADER_ORIGIN "offset"};
+    const struct partition *partition = item->partition;
+    for (size_t i = 0; partition->topic->level > 0 && i < sizeof names / sizeof names[0]; i++) {
+        const struct item_header *known = item_header(item, names[i]);
+        if (known)
+            add_header(headers, known);
+    }
+    if (partition->topic->level > 0)
+        return;
+    rd_kafka_header_add(headers, names[0], -1, partition->topic->name, -1);
+    add_number(headers, names[1], partition->number);
+    add_number(headers, names[2], item->offset);
+    if (!item_header(item, "ce_id")) { /* its place is its id, also where it goes */
+        char id[320];
+        snprintf(id, sizeof id, "%s/%" PRId32 "/%" PRId64, partition->topic->name, partition->number,
+                 item->offset);
+        rd_kafka_header_add(headers, "ce_id", -1, id, -1);
+    }
+}
+
+rd_kafka_headers_t *aside_headers(const struct item *item)
 {
     const struct partition *partition = item->partition;
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(item->header_count + 8);
-    for (size_t i = 0; i < item->header_count; i++)
-        if (strncmp(item->headers[i].name, "weir-origin-", 12) != 0)
-            rd_kafka_header_add(headers, item->headers[i].name, -1, item->headers[i].value.data,
-                                (ssize_t)item->headers[i].value.size);
-    rd_kafka_header_add(headers, "weir-origin-topic", -1, partition->topic->name, -1);
-    add_number(headers, "weir-origin-partition", partition->number);
-    add_number(headers, "weir-origin-offset", item->offset);
-    rd_kafka_header_add(headers, "weir-origin-group", -1, partition->consumer->options.group, -1);
-    rd_kafka_header_add(headers, "weir-origin-status", -1, weir_status_name(item->verdict), -1);
-    rd_kafka_header_add(headers, "weir-origin-error", -1, item->reason, -1);
-    add_number(headers, "weir-origin-attempts", item->attempts);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(item->header_count + 10);
+    for (size_t i = 0; i < item->header_count; i++) {
+        const char *name = item->headers[i].name;
+        if (strncmp(name, HEADER_ORIGIN, strlen(HEADER_ORIGIN)) != 0 &&
+            strcmp(name, HEADER_REPLAY_GROUP) != 0 && strcmp(name, HEADER_RETRY_AT) != 0)
+            add_header(headers, &item->headers[i]);
+    }
+    add_place(headers, item);
+    rd_kafka_header_add(headers, HEADER_ORIGIN "group", -1, partition->consumer->options.group, -1);
+    rd_kafka_header_add(headers, HEADER_ORIGIN "status", -1, weir_status_name(item->verdict), -1);
+    rd_kafka_header_add(headers, HEADER_ORIGIN "error", -1, item->reason, -1);
+    add_number(headers, HEADER_ORIGIN "attempts", item->attempts);
     return headers;
 }
 
-void item_set_aside(struct item *item)
+void item_send_aside(struct item *item, const char *topic, rd_kafka_headers_t *headers)
 {
     struct weir_consumer *consumer = item->partition->consumer;
     struct weir_error err = {0};
     struct weir_producer *producer = the_producer(consumer, &err);
     if (!producer) {
+        rd_kafka_headers_destroy(headers);
         item_is_aside(item, err.status, err.text);
         return;
     }
-    char *topic = memory_printf("%s%s", item->partition->topic->name, consumer->options.dead_letter_suffix);
     struct weir_record record = {.topic = topic, .key = item->key, .value = item->value};
-    enum weir_status status =
-        producer_send_headers(producer, &record, dead_letter_headers(item), on_delivered, item, &err);
-    free(topic);
+    enum weir_status status = producer_send_headers(producer, &record, headers, on_delivered, item, &err);
     if (status != WEIR_OK)
         item_is_aside(item, status, err.text);
+}
+
+void item_set_aside(struct item *item)
+{
+    const char *suffix = item->partition->consumer->options.dead_letter_suffix;
+    char *topic = memory_printf("%s%s", item->partition->topic->origin, suffix);
+    item_send_aside(item, topic, aside_headers(item));
+    free(topic);
 }
 
 void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context)

@@ -156,8 +156,8 @@ static int64_t backoff_ms(int32_t attempts)
     return ms * 3 / 4 + ms / 2 * chance / UINT16_MAX; /* 75 to 125 % */
 }
 
-/* Holds: lock. It waits in its lane, which waits with it. */
-static void end_retried(struct item *item)
+/* Holds: lock. It waits in its lane until due_ns, and its lane with it. */
+static void end_postponed(struct item *item)
 {
     struct partition *partition = item->partition;
     struct weir_consumer *consumer = partition->consumer;
@@ -166,11 +166,19 @@ static void end_retried(struct item *item)
         return;
     }
     leave_running(item);
-    consumer->counts.retried++;
-    item->due_ns = weir_deadline_in_ms(backoff_ms(item->attempts));
     item->overdue = false;
     item->lane->state = LANE_WAITING;
     item_list_add(&consumer->waiting, item);
+}
+
+/* Holds: lock. */
+static void end_retried(struct item *item)
+{
+    struct weir_consumer *consumer = item->partition->consumer;
+    if (!consumer->stopping && !item->partition->closing)
+        consumer->counts.retried++;
+    item->due_ns = weir_deadline_in_ms(backoff_ms(item->attempts));
+    end_postponed(item);
 }
 
 void items_wake(struct weir_consumer *consumer)
@@ -203,7 +211,18 @@ static bool try_again(const struct item *item, enum weir_status status)
     if (status == WEIR_INTERNAL)
         return item->attempts < CONSUMER_DEFECTS_MAX && (most == 0 || item->attempts < most);
     bool passes = weir_status_is_transient(status) || status == WEIR_DATA_LOSS;
-    return passes && (most == 0 || item->attempts < most);
+    return passes && !retry_is_used_up(item) && (most == 0 || item->attempts < most);
+}
+
+/* To the dead letters, or to a retry topic. Holds nothing. */
+static void send_aside(struct item *item)
+{
+    if (item->moves_on) {
+        item_move_on(item);
+        return;
+    }
+    log_item(item, "message is set aside", item->verdict, item->reason);
+    item_set_aside(item);
 }
 
 /* Holds nothing. */
@@ -224,11 +243,11 @@ static void settle(struct item *item, enum weir_status status, const char *text)
     if (status == WEIR_OK || !ours)
         return;
 
-    if (!again) {
+    item->moves_on = again && status != WEIR_INTERNAL && retry_moves_on(item);
+    if (!again || item->moves_on) {
         item->verdict = status;
         item->reason = memory_strdup(text);
-        log_item(item, "message is set aside", status, text);
-        item_set_aside(item);
+        send_aside(item);
         return;
     }
     if (waits && item->attempts % LOG_EVERY == 1)
@@ -245,7 +264,7 @@ void item_is_aside(struct item *item, enum weir_status status, const char *error
         log_item(item, "message cannot be set aside", status, error);
     pthread_mutex_lock(&consumer->lock);
     if (status == WEIR_OK) {
-        consumer->counts.set_aside++;
+        item->moves_on ? consumer->counts.moved++ : consumer->counts.set_aside++;
         end_done(item);
     } else {
         end_retried(item);
@@ -276,7 +295,7 @@ static void finish(struct weir_call *call)
 
 static const struct call_ops ops = {.name = "kafka", .finish = finish};
 
-static const struct item_header *find_header(const struct item *item, const char *name)
+const struct item_header *item_header(const struct item *item, const char *name)
 {
     for (size_t i = 0; i < item->header_count; i++)
         if (strcmp(item->headers[i].name, name) == 0)
@@ -287,7 +306,7 @@ static const struct item_header *find_header(const struct item *item, const char
 /* On the monotonic clock; WEIR_NEVER when the record does not say. */
 static int64_t record_deadline(const struct item *item)
 {
-    const struct item_header *header = find_header(item, HEADER_DEADLINE);
+    const struct item_header *header = item_header(item, HEADER_DEADLINE);
     char text[24];
     if (!header || header->value.size == 0 || header->value.size >= sizeof text)
         return WEIR_NEVER;
@@ -296,10 +315,25 @@ static int64_t record_deadline(const struct item *item)
     return weir_deadline_in_ms(left_ms > 0 ? left_ms : 0);
 }
 
+/* It came from a retry topic too early; the poll thread lets it run when it is due. */
+static bool waits_for_its_time(struct item *item)
+{
+    struct weir_consumer *consumer = item->partition->consumer;
+    if (item->partition->topic->level == 0 || item->due_ns != 0)
+        return false;
+    retry_arrived(item);
+    if (item->due_ns == 0)
+        return false;
+    pthread_mutex_lock(&consumer->lock);
+    end_postponed(item);
+    pthread_mutex_unlock(&consumer->lock);
+    return true;
+}
+
 /* A dead letter was sent back to the group that had set it aside; this one has had its effect long since. */
 static bool is_for_another_group(const struct item *item)
 {
-    const struct item_header *header = find_header(item, HEADER_REPLAY_GROUP);
+    const struct item_header *header = item_header(item, HEADER_REPLAY_GROUP);
     const char *group = item->partition->consumer->options.group;
     return header && (header->value.size != strlen(group) ||
                       memcmp(header->value.data, group, header->value.size) != 0);
@@ -327,19 +361,20 @@ void item_run(struct item *item)
 {
     struct weir_consumer *consumer = item->partition->consumer;
     if (item->verdict != WEIR_OK) {
-        item_set_aside(item);
+        item->moves_on ? item_move_on(item) : item_set_aside(item);
         return;
     }
     if (is_for_another_group(item)) {
         settle(item, WEIR_OK, "");
         return;
     }
+    if (waits_for_its_time(item))
+        return;
     int64_t deadline_ns = weir_deadline_in_ms(consumer->options.timeout_ms), asked_ns = record_deadline(item);
     if (asked_ns <= weir_now_ns()) {
         item->verdict = WEIR_DEADLINE_EXCEEDED;
         item->reason = memory_strdup("its deadline had passed before it was handled");
-        log_item(item, "message is set aside", item->verdict, item->reason);
-        item_set_aside(item);
+        send_aside(item);
         return;
     }
     struct weir_call *call = new_call(item, asked_ns < deadline_ns ? asked_ns : deadline_ns);

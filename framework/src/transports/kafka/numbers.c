@@ -19,6 +19,11 @@ static double read_retried(void *consumer)
     return (double)consumer_counts(consumer).retried;
 }
 
+static double read_moved(void *consumer)
+{
+    return (double)consumer_counts(consumer).moved;
+}
+
 static double read_set_aside(void *consumer)
 {
     return (double)consumer_counts(consumer).set_aside;
@@ -92,6 +97,7 @@ void numbers_of_consumer(struct numbers *numbers, struct weir_consumer *consumer
     static const struct number table[] = {
         {METRIC_COUNTER, messages, what, "done", read_done},
         {METRIC_COUNTER, messages, what, "retried", read_retried},
+        {METRIC_COUNTER, messages, what, "moved", read_moved},
         {METRIC_COUNTER, messages, what, "set_aside", read_set_aside},
         {METRIC_COUNTER, messages, what, "dropped", read_dropped},
         {METRIC_GAUGE, "weir_consumer_in_flight", "Messages fetched and not done", NULL, read_held},

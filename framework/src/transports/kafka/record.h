@@ -11,9 +11,13 @@
 #include "transports/kafka/producer.h"
 
 #define HEADER_DEADLINE "weir-deadline" /* ms since 1970 UTC, decimal */
-/* A dead letter that was sent back: for this group alone, and how often it was. */
+/* A dead letter that was sent back, or a message in a retry topic: for this group alone. How often it was sent back. When
+ * it is due, in ms since 1970 UTC. */
 #define HEADER_REPLAY_GROUP "weir-replay-group"
 #define HEADER_REPLAYS "weir-replays"
+#define HEADER_RETRY_AT "weir-retry-at"
+/* Of both: where it came from, and why it is here. */
+#define HEADER_ORIGIN "weir-origin-"
 #define HEADER_PRINCIPAL                                                                                     \
     "weir-principal" /* metadata to the handler: who may be believed is for authentication */
 
