@@ -83,8 +83,9 @@ struct weir_call {
     struct stream *stream;
     struct channel_calls *downstream;
     int64_t begun_ns;
-    uint16_t intercepted; /* interceptors whose `before` returned OK */
-    bool entered;         /* the gate */
+    uint16_t intercepted;      /* interceptors whose `before` returned OK */
+    bool entered;              /* the gate */
+    bool accounted, completed; /* the transport's: how a stop counts it, once it has finished */
 };
 
 /* `service` and `method` stay valid while the call lives. Takes one reference for the transport. */

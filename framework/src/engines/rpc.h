@@ -43,8 +43,8 @@ struct rpc_user_ops {
     void (*over)(struct rpc *rpc, enum weir_status status);
     /* Streams: the server drains. */
     void (*draining)(struct rpc *rpc, int64_t left_ms);
-    /* The rpc was finished and all of it is sent, or dropped. It is invalid afterwards. */
-    void (*gone)(struct rpc *rpc);
+    /* The rpc was finished and all of it is sent (`complete`), or dropped. It is invalid afterwards. */
+    void (*gone)(struct rpc *rpc, bool complete);
 };
 
 struct rpc_server_options {

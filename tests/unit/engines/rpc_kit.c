@@ -16,7 +16,8 @@ struct served {
     struct rpc *rpc;
     pthread_t thread;
     bool has_thread;
-    int left; /* to send */
+    bool ended; /* a chat */
+    int left;   /* to send */
     char text[1024];
 };
 
@@ -114,6 +115,7 @@ static void message(struct rpc *rpc, struct weir_bytes message)
     atomic_fetch_add(&served->fixture->taken, 1);
     if (rpc_method(rpc)->kind == WEIR_BIDI_STREAM) {
         if (weir_bytes_equal_text(message, "end")) {
+            served->ended = true;
             rpc_finish(rpc, WEIR_ABORTED, "as you said", NULL);
             return;
         }
@@ -146,7 +148,8 @@ static void over(struct rpc *rpc, enum weir_status status)
     struct fixture *fixture = served->fixture;
     atomic_store(&fixture->over_status, (int)status);
     atomic_fetch_add(&fixture->over, 1);
-    bool unfinished = rpc_method(rpc)->kind == WEIR_UNARY ? strcmp(served->text, "hold") == 0 : true;
+    bool unfinished =
+        rpc_method(rpc)->kind == WEIR_UNARY ? strcmp(served->text, "hold") == 0 : !served->ended;
     if (unfinished)
         rpc_finish(rpc, status, "told to stop", NULL);
 }
@@ -157,13 +160,14 @@ static void draining(struct rpc *rpc, int64_t left_ms)
     rpc_finish(rpc, WEIR_UNAVAILABLE, "draining", NULL);
 }
 
-static void gone(struct rpc *rpc)
+static void gone(struct rpc *rpc, bool complete)
 {
     struct served *served = rpc_user(rpc);
     struct fixture *fixture = served->fixture;
     if (served->has_thread)
         pthread_join(served->thread, NULL);
     free(served);
+    atomic_fetch_add(&fixture->dropped, !complete);
     atomic_fetch_add(&fixture->gone, 1);
 }
 

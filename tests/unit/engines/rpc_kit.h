@@ -16,6 +16,7 @@ struct fixture {
     struct rpc_client *client;
     char target[64];
     atomic_int begun, gone, over, draining, taken;
+    atomic_int dropped; /* of those that are gone: not all of it was sent */
     atomic_int over_status;
 };
 

@@ -289,6 +289,33 @@ static void a_cut_tells_every_handler_and_its_answer_still_arrives(void **state)
     context_clean_up(&context);
 }
 
+static void a_stream_whose_end_its_client_did_not_take_is_told_apart(void **state)
+{
+    struct fixture *fixture = *state;
+    struct caller read, unread;
+    caller_start(&read, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
+    caller_send(&read, "end");
+    rpc_client_read(&read.outgoing);
+    assert_int_equal(caller_end(&read), WEIR_ABORTED);
+    await_count(&fixture->gone, 1);
+    assert_int_equal(atomic_load(&fixture->dropped), 0);
+
+    char kilobyte[1025] = {0};
+    memset(kilobyte, 'x', sizeof kilobyte - 1);
+    caller_start(&unread, fixture->client, &chat, (struct weir_bytes){0}, CALLER_PATIENCE_MS);
+    for (int i = 0; i < 200; i++) /* more than the window takes */
+        caller_send(&unread, kilobyte);
+    caller_send(&unread, "end");
+    await_count(&fixture->taken, 1 + 201);
+    rpc_server_quiesce(fixture->server);
+    rpc_server_close(fixture->server);
+    rpc_server_abort(fixture->server);
+    await_count(&fixture->gone, 2);
+    assert_int_equal(atomic_load(&fixture->dropped), 1);
+    rpc_client_read(&unread.outgoing);
+    assert_int_not_equal(caller_end(&unread), WEIR_ABORTED);
+}
+
 static void a_peer_that_does_not_answer_does_not_hold_the_stop(void **state)
 {
     struct fixture *fixture = *state;
@@ -405,6 +432,7 @@ int main(void)
         TEST(a_stop_without_connections_waits_for_nothing),
         TEST(a_stop_with_quiet_clients_waits_until_they_have_left_and_no_longer),
         TEST(a_cut_tells_every_handler_and_its_answer_still_arrives),
+        TEST(a_stream_whose_end_its_client_did_not_take_is_told_apart),
         TEST(a_peer_that_does_not_answer_does_not_hold_the_stop),
         TEST(a_stop_under_load_loses_no_call),
         TEST(a_stop_answers_clients_that_keep_opening_new_connections),

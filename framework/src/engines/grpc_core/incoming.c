@@ -121,7 +121,7 @@ static void part_ended(struct rpc *rpc)
         pthread_mutex_unlock(&rpc->lock);
     }
     if (rpc->begun)
-        ops_of(rpc)->gone(rpc);
+        ops_of(rpc)->gone(rpc, rpc->complete && !rpc->close_cancelled);
     drop_unsent(rpc);
     if (rpc->has_reply)
         grpc_slice_unref(rpc->reply);
@@ -148,7 +148,7 @@ static void reset(struct rpc *rpc)
     atomic_store(&rpc->parts, 1);
     atomic_store(&rpc->close_asked, false);
     rpc->close_cancelled = 0;
-    rpc->begun = rpc->is_over = false;
+    rpc->begun = rpc->is_over = rpc->complete = false;
     rpc->over = WEIR_OK;
     rpc->sending = rpc->headers_sent = rpc->owes_writable = rpc->reading = false;
     rpc->answered = rpc->ending = rpc->has_reply = false;
@@ -291,8 +291,9 @@ static void closed(struct event *event, bool ok)
 
 static void finished(struct event *event, bool ok)
 {
-    (void)ok;
-    part_ended(CONTAINER_OF(event, struct rpc, finished));
+    struct rpc *rpc = CONTAINER_OF(event, struct rpc, finished);
+    rpc->complete = ok;
+    part_ended(rpc);
 }
 
 static size_t add_headers(struct rpc *rpc, grpc_op *op)

@@ -88,6 +88,7 @@ struct rpc {
     atomic_bool close_asked; /* who sets it starts RECV_CLOSE */
     int close_cancelled;     /* written by the core */
     bool begun, is_over;
+    bool complete; /* the last batch went through */
     grpc_byte_buffer out;
 
     /* Streams */

@@ -68,6 +68,9 @@ static void finish(struct weir_call *call)
     uint8_t kind = call->method->kind;
     struct weir_bytes reply = weir_buffer_bytes(&call->reply);
     bool replies = kind == WEIR_UNARY || kind == WEIR_CLIENT_STREAM;
+    call->accounted = gate_is_draining(call->gate);
+    call->completed =
+        call->entered && (call->status == WEIR_OK || weir_context_status(&call->context) != WEIR_CANCELLED);
     rpc_finish(call->transport, status_of(call), call_error_text(call), replies ? &reply : NULL);
 }
 
@@ -155,12 +158,18 @@ static void draining(struct rpc *rpc, int64_t left_ms)
         call_draining(rpc_user(rpc), left_ms);
 }
 
-static void gone(struct rpc *rpc)
+static void gone(struct rpc *rpc, bool complete)
 {
-    if (served_of(rpc)->service)
-        weir_call_release(rpc_user(rpc));
-    else
-        health_gone(server_of(rpc)->health, rpc);
+    struct weir_grpc_server *server = server_of(rpc);
+    struct weir_call *call = rpc_user(rpc);
+    if (!served_of(rpc)->service) {
+        health_gone(server->health, rpc);
+        return;
+    }
+    /* An answer that its client does not take, and that the stop has cut. */
+    if (!complete && atomic_load(&server->cutting) && call->completed)
+        gate_was_cut(server->gate, call->accounted);
+    weir_call_release(call);
 }
 
 static const struct rpc_user_ops user_ops = {begin, message, half_close, writable, over, draining, gone};
