@@ -23,153 +23,16 @@
 #include "echo.weir.h"
 #include "process.h"
 #include "raw_client.h"
-#include "wait.h"
-
-#define ARGUMENTS_MAX 24
+#include "shelf.h"
 
 static int upgrades = 3;
-
-/* ---- The service ---- */
-
-struct fixture {
-    char folder[64], program[128], control[128], mode[128], config[128], mode_variable[160];
-    char flags[ARGUMENTS_MAX][160];
-    const char *argv[ARGUMENTS_MAX + 2];
-    int argc;
-    struct process service;
-    pid_t pid; /* of the latest that was up */
-    int rest, grpc, admin;
-    size_t heard; /* of what it said, by then */
-};
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void copy_program(const char *to)
-{
-    char beside[160], command[600];
-    snprintf(beside, sizeof beside, "%s.new", to);
-    snprintf(command, sizeof command, "cp %s %s", HANDOVER_CHILD, beside);
-    assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): names of the test's own */
-    assert_int_equal(rename(beside, to), 0);
-}
-
-static void add_flag(struct fixture *f, const char *format, const char *value)
-{
-    snprintf(f->flags[f->argc], sizeof f->flags[0], format, value);
-    f->argv[f->argc] = f->flags[f->argc];
-    f->argc++;
-}
-
-static void prepare(struct fixture *f)
-{
-    *f = (struct fixture){.folder = "/tmp/weir-handover-XXXXXX"};
-    assert_non_null(mkdtemp(f->folder));
-    snprintf(f->program, sizeof f->program, "%s/shelf", f->folder);
-    snprintf(f->control, sizeof f->control, "%s/control", f->folder);
-    snprintf(f->mode, sizeof f->mode, "%s/mode", f->folder);
-    snprintf(f->config, sizeof f->config, "%s/shelf.yaml", f->folder);
-    snprintf(f->mode_variable, sizeof f->mode_variable, "HANDOVER_MODE=%s", f->mode);
-    write_file(f->mode, "\n");
-    write_file(f->config, "app: {report: none}\n");
-    assert_int_equal(symlink(HANDOVER_CHILD, f->program), 0);
-    add_flag(f, "%s", f->program);
-    add_flag(f, "--config=%s", f->config);
-    add_flag(f, "--app.control=%s", f->control);
-    add_flag(f, "%s", "--rest.listen=127.0.0.1:0");
-    add_flag(f, "%s", "--admin.listen=127.0.0.1:0");
-}
-
-/* What the latest process says when it is up. */
-static void await_up(struct fixture *f)
-{
-    size_t at = process_await(&f->service, f->heard, "\nup ");
-    f->heard = process_await(&f->service, at + 1, "\n");
-    int pid;
-    assert_int_equal(sscanf(weir_buffer_text(&f->service.said) + at, "\nup %d %d %d %d", &pid, &f->rest,
-                            &f->grpc, &f->admin),
-                     4);
-    f->pid = pid;
-}
-
-static void start(struct fixture *f)
-{
-    const char *environment[] = {f->mode_variable, NULL};
-    process_start(&f->service, f->argv, environment);
-    await_up(f);
-    f->heard = process_await(&f->service, 0, "\"message\":\"ready\"");
-}
-
-/* Fails unless the command ends with this status and has said this. */
-static void upgrade(struct fixture *f, int expected, const char *text)
-{
-    struct process command;
-    f->argv[f->argc] = "--upgrade";
-    process_start(&command, f->argv, NULL);
-    f->argv[f->argc] = NULL;
-    int status = process_end(&command);
-    const char *said = weir_buffer_text(&command.said);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != expected || !strstr(said, text))
-        fail_msg("wait status 0x%x, expected exit %d and \"%s\"; it said:\n%s\nthe service:\n%s",
-                 (unsigned)status, expected, text, said, weir_buffer_text(&f->service.said));
-    process_free(&command);
-}
-
-/* The service is not the test's child any more: waits for its end by its pid. */
-static bool is_gone(void *arg)
-{
-    return kill(*(pid_t *)arg, 0) < 0;
-}
-
-static bool process_is_over(pid_t pid)
-{
-    return kit_wait_in_time(is_gone, &pid);
-}
-
-static void end(struct fixture *f)
-{
-    if (f->pid != f->service.pid) {
-        kill(f->pid, SIGTERM);
-        assert_true(process_is_over(f->pid));
-    }
-    if (f->service.pid > 0)
-        kill(f->service.pid, SIGTERM);
-    if (f->service.pid > 0)
-        process_end(&f->service);
-    process_free(&f->service);
-    unlink(f->program);
-    unlink(f->mode);
-    unlink(f->config);
-    assert_int_equal(rmdir(f->folder), 0); /* the control socket went with the last process */
-}
-
-static int ask(int port, const char *path)
-{
-    char request[128];
-    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", path);
-    struct raw_answer *answer = raw_ask(port, request);
-    int status = answer->status;
-    free(answer);
-    return status;
-}
-
-static void assert_serves(struct fixture *f)
-{
-    assert_int_equal(ask(f->rest, "/v1/echo/tea"), 200);
-    assert_int_equal(ask(f->admin, "/ready"), 200);
-}
 
 /* ---- Load ---- */
 
 struct load {
-    struct fixture *fixture;
+    struct shelf *fixture;
     atomic_bool over;
-    atomic_int_fast64_t asked, failed, refused, connections;
+    atomic_int_fast64_t asked, calls, failed, refused, connections;
     char failure[256]; /* the first one */
     pthread_mutex_t lock;
 };
@@ -239,6 +102,7 @@ static void *call(void *arg)
     while (!atomic_load(&load->over)) {
         struct caller caller;
         enum weir_status status = caller_call(&caller, client, &echo_methods[0], tea);
+        atomic_fetch_add(&load->calls, 1);
         note(load, caller.text[0] ? caller.text : "rpc", status == WEIR_OK ? 200 : (int)status);
     }
     rpc_client_destroy(client);
@@ -249,7 +113,7 @@ static void *probe(void *arg)
 {
     struct load *load = arg;
     while (!atomic_load(&load->over)) {
-        note(load, "readiness", ask(load->fixture->admin, "/ready"));
+        note(load, "readiness", shelf_ask(load->fixture->admin, "/ready"));
         usleep(1000);
     }
     return NULL;
@@ -257,17 +121,17 @@ static void *probe(void *arg)
 
 #define LOADERS_MAX 16
 
-static void upgrade_under_load(bool grpc)
+static void upgrades_in_a_row_lose_no_request_and_refuse_no_connection(void **state)
 {
-    struct fixture f;
-    prepare(&f);
-    if (grpc)
-        add_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
-    start(&f);
+    (void)state;
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
+    shelf_start(&f);
     struct load load = {.fixture = &f, .lock = PTHREAD_MUTEX_INITIALIZER};
     void *(*const work[])(void *) = {ask_and_keep, ask_and_keep, ask_and_keep, ask_and_keep, ask_anew,
                                      ask_anew,     probe,        call,         call};
-    size_t count = sizeof work / sizeof work[0] - (grpc ? 0 : 2);
+    size_t count = sizeof work / sizeof work[0];
     pthread_t threads[LOADERS_MAX];
     for (size_t i = 0; i < count; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work[i], &load), 0);
@@ -275,8 +139,8 @@ static void upgrade_under_load(bool grpc)
     int64_t began = weir_now_ns();
     for (int i = 0; i < upgrades; i++) {
         pid_t before = f.pid;
-        upgrade(&f, 0, "is ready and serves");
-        await_up(&f);
+        shelf_upgrade(&f, 0, "is ready and serves");
+        shelf_await_up(&f);
         assert_int_not_equal(f.pid, before);
     }
     int64_t took_ms = (weir_now_ns() - began) / WEIR_NS_PER_MS;
@@ -284,48 +148,43 @@ static void upgrade_under_load(bool grpc)
     for (size_t i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
     print_message(
-        "%d upgrades in %lld ms: %lld requests, %lld connections of HTTP/1.1; %lld failed, %lld refused\n",
-        upgrades, (long long)took_ms, (long long)load.asked, (long long)load.connections,
-        (long long)load.failed, (long long)load.refused);
+        "%d upgrades in %lld ms: %lld requests on %lld connections of HTTP/1.1, %lld calls of gRPC; %lld "
+        "failed, %lld connections refused\n",
+        upgrades, (long long)took_ms, (long long)(load.asked - load.calls), (long long)load.connections,
+        (long long)load.calls, (long long)load.failed, (long long)load.refused);
     if (load.failed > 0)
         fail_msg("%lld of %lld failed, the first: %s", (long long)load.failed, (long long)load.asked,
                  load.failure);
     assert_int_equal(load.refused, 0);
-    end(&f);
-}
-
-static void upgrades_in_a_row_lose_no_request_and_refuse_no_connection(void **state)
-{
-    (void)state;
-    upgrade_under_load(getenv("HANDOVER_GRPC") != NULL);
+    shelf_end(&f);
 }
 
 /* ---- What cannot be ---- */
 
 #define FAILED "upgrade failed, the running process goes on: "
 
-static void expect_failure(struct fixture *f, const char *text)
+static void expect_failure(struct shelf *f, const char *text)
 {
     pid_t before = f->pid;
-    upgrade(f, EX_UNAVAILABLE, text);
+    shelf_upgrade(f, EX_UNAVAILABLE, text);
     assert_int_equal(kill(before, 0), 0);
-    assert_serves(f);
+    shelf_assert_serves(f);
 }
 
-static void expect_failure_as(struct fixture *f, const char *mode, const char *text)
+static void expect_failure_as(struct shelf *f, const char *mode, const char *text)
 {
-    write_file(f->mode, mode);
+    shelf_write(f->mode, mode);
     expect_failure(f, text);
-    write_file(f->mode, "");
+    shelf_write(f->mode, "");
 }
 
 static void a_successor_that_does_not_become_ready_changes_nothing_and_the_command_says_why(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    add_flag(&f, "%s", "--app.upgrade_timeout_ms=1500");
-    start(&f);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_flag(&f, "%s", "--app.upgrade_timeout_ms=1500");
+    shelf_start(&f);
     expect_failure_as(&f, "fail", ": last: it was told to fail\n");
     expect_failure_as(&f, "exit", " exited with status 3 before it was ready: its log says why\n");
     expect_failure_as(&f, "hang", " was not ready after 1500 ms (app.upgrade_timeout_ms)\n");
@@ -338,54 +197,54 @@ static void a_successor_that_does_not_become_ready_changes_nothing_and_the_comma
     assert_int_equal(symlink(HANDOVER_CHILD, f.program), 0);
     f.argv[0] = f.flags[0];
 
-    upgrade(&f, 0, "is ready and serves"); /* and the next one is as good as the first */
-    await_up(&f);
-    assert_serves(&f);
-    end(&f);
+    shelf_upgrade(&f, 0, "is ready and serves"); /* and the next one is as good as the first */
+    shelf_await_up(&f);
+    shelf_assert_serves(&f);
+    shelf_end(&f);
 }
 
 static void a_successor_that_hears_no_signal_is_killed(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    add_flag(&f, "%s", "--app.upgrade_timeout_ms=500");
-    add_flag(&f, "%s", "--app.deadline_ms=1500");
-    start(&f);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_flag(&f, "%s", "--app.upgrade_timeout_ms=500");
+    shelf_flag(&f, "%s", "--app.deadline_ms=1500");
+    shelf_start(&f);
     expect_failure_as(&f, "stop", FAILED);
-    end(&f);
+    shelf_end(&f);
 }
 
 static void a_bad_configuration_is_told_by_the_command_or_by_the_successor(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    start(&f);
-    write_file(f.config, "app: {report: loud}\n");
-    upgrade(&f, EX_CONFIG, "app.report: expected one of text, json, none, found \"loud\"");
-    assert_serves(&f);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_start(&f);
+    shelf_write(f.config, "app: {report: loud}\n");
+    shelf_upgrade(&f, EX_CONFIG, "app.report: expected one of text, json, none, found \"loud\"");
+    shelf_assert_serves(&f);
     /* The command may have another configuration than the service has got. */
     char *const own = f.flags[1];
     f.argv[1] = "--app.report=none";
     expect_failure(&f, "app.report: expected one of text, json, none, found \"loud\"");
     f.argv[1] = own;
-    end(&f);
+    shelf_end(&f);
 }
 
 static void an_upgrade_is_refused_with_the_reason(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    write_file(f.mode, "refuse\n");
-    start(&f);
-    upgrade(&f, EX_TEMPFAIL, "no upgrade: it was told to refuse\n");
-    assert_serves(&f);
-    end(&f);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_write(f.mode, "refuse\n");
+    shelf_start(&f);
+    shelf_upgrade(&f, EX_TEMPFAIL, "no upgrade: it was told to refuse\n");
+    shelf_assert_serves(&f);
+    shelf_end(&f);
 }
 
-static int connect_control(struct fixture *f)
+static int connect_control(struct shelf *f)
 {
     int fd = raw_connect_unix(f->control);
     assert_true(fd >= 0);
@@ -405,50 +264,51 @@ static void read_line(int fd, char *ret_line, size_t size)
 static void while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct shelf f;
     char line[300];
     int successor;
-    prepare(&f);
-    start(&f);
-    write_file(f.mode, "hang\n");
+    shelf_prepare(&f);
+    shelf_start(&f);
+    shelf_write(f.mode, "hang\n");
     int fd = connect_control(&f);
     assert_true(raw_send(fd, "upgrade\n"));
     read_line(fd, line, sizeof line);
     assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
-    upgrade(&f, EX_TEMPFAIL, "no upgrade: another upgrade is under way\n");
+    shelf_upgrade(&f, EX_TEMPFAIL, "no upgrade: another upgrade is under way\n");
     close(fd);
     f.heard = process_await(&f.service, f.heard, "who asked for the upgrade has gone away");
-    assert_true(process_is_over(successor));
-    assert_serves(&f);
-    write_file(f.mode, "\n");
-    upgrade(&f, 0, "is ready and serves");
-    await_up(&f);
-    end(&f);
+    assert_true(shelf_is_over(successor));
+    shelf_assert_serves(&f);
+    shelf_write(f.mode, "\n");
+    shelf_upgrade(&f, 0, "is ready and serves");
+    shelf_await_up(&f);
+    shelf_end(&f);
 }
 
 static void while_it_starts_or_is_not_there_it_refuses(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    upgrade(&f, EX_UNAVAILABLE, "No such file or directory; does the service run, with this app.control?\n");
-    write_file(f.mode, "hang\n");
-    const char *environment[] = {f.mode_variable, NULL};
-    process_start(&f.service, f.argv, environment);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_upgrade(&f, EX_UNAVAILABLE,
+                  "No such file or directory; does the service run, with this app.control?\n");
+    shelf_write(f.mode, "hang\n");
+
+    process_start(&f.service, f.argv, f.environment);
     process_await(&f.service, 0, "serving REST");
-    upgrade(&f, EX_TEMPFAIL, "no upgrade: it is still starting\n");
+    shelf_upgrade(&f, EX_TEMPFAIL, "no upgrade: it is still starting\n");
     f.pid = f.service.pid;
-    end(&f);
+    shelf_end(&f);
 }
 
 static void a_word_that_is_not_known_is_refused_and_only_its_user_may_ask(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct shelf f;
     char line[300];
     struct stat file;
-    prepare(&f);
-    start(&f);
+    shelf_prepare(&f);
+    shelf_start(&f);
     assert_int_equal(stat(f.control, &file), 0);
     assert_int_equal(file.st_mode & 07777, 0600);
     int fd = connect_control(&f);
@@ -456,18 +316,18 @@ static void a_word_that_is_not_known_is_refused_and_only_its_user_may_ask(void *
     read_line(fd, line, sizeof line);
     assert_string_equal(line, "refused what was asked for is not known here");
     close(fd);
-    end(&f);
+    shelf_end(&f);
 }
 
 static void without_a_control_socket_there_is_none(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
+    struct shelf f;
+    shelf_prepare(&f);
     f.argv[2] = "--app.report=none";
-    start(&f);
-    upgrade(&f, EX_CONFIG, "no upgrade: app.control is not set");
-    end(&f);
+    shelf_start(&f);
+    shelf_upgrade(&f, EX_CONFIG, "no upgrade: app.control is not set");
+    shelf_end(&f);
 }
 
 /* ---- What follows ---- */
@@ -475,56 +335,56 @@ static void without_a_control_socket_there_is_none(void **state)
 static void a_stop_during_an_upgrade_ends_both(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct shelf f;
     char line[300];
     int successor;
-    prepare(&f);
-    start(&f);
-    write_file(f.mode, "hang\n");
+    shelf_prepare(&f);
+    shelf_start(&f);
+    shelf_write(f.mode, "hang\n");
     int fd = connect_control(&f);
     assert_true(raw_send(fd, "upgrade\n"));
     read_line(fd, line, sizeof line);
     assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
     kill(f.service.pid, SIGTERM);
     assert_int_equal(process_end(&f.service), 0);
-    assert_true(process_is_over(successor));
+    assert_true(shelf_is_over(successor));
     close(fd);
-    end(&f);
+    shelf_end(&f);
 }
 
 static void a_file_that_takes_the_place_of_the_program_is_what_is_started(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
+    struct shelf f;
+    shelf_prepare(&f);
     assert_int_equal(unlink(f.program), 0);
-    copy_program(f.program);
-    start(&f);
-    copy_program(f.program); /* another inode by the same name */
+    shelf_copy_program(f.program);
+    shelf_start(&f);
+    shelf_copy_program(f.program); /* another inode by the same name */
     struct stat installed, running;
     assert_int_equal(stat(f.program, &installed), 0);
-    upgrade(&f, 0, "is ready and serves");
-    await_up(&f);
+    shelf_upgrade(&f, 0, "is ready and serves");
+    shelf_await_up(&f);
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/exe", (int)f.pid);
     assert_int_equal(stat(path, &running), 0);
     assert_true(running.st_ino == installed.st_ino);
-    end(&f);
+    shelf_end(&f);
 }
 
 static void the_cause_is_in_the_context_and_in_the_report(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    write_file(f.mode, "announcer\n");
-    add_flag(&f, "%s", "--app.report=text");
-    add_flag(&f, "%s", "--app.pre_drain_ms=20000"); /* longer than anybody waits here: there is none */
-    start(&f);
-    write_file(f.mode, "\n");
-    upgrade(&f, 0, "is ready and serves");
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_write(f.mode, "announcer\n");
+    shelf_flag(&f, "%s", "--app.report=text");
+    shelf_flag(&f, "%s", "--app.pre_drain_ms=20000"); /* longer than anybody waits here: there is none */
+    shelf_start(&f);
+    shelf_write(f.mode, "\n");
+    shelf_upgrade(&f, 0, "is ready and serves");
     char expected[100];
-    await_up(&f);
+    shelf_await_up(&f);
     snprintf(expected, sizeof expected, "  cause handover to process %d  exit 0\n", (int)f.pid);
     process_await(&f.service, 0, "\nhandover 1\n");
     process_await(&f.service, 0, "stop clean: ");
@@ -532,18 +392,18 @@ static void the_cause_is_in_the_context_and_in_the_report(void **state)
     assert_int_equal(process_end(&f.service), 0);
     f.argc--;
     kill(f.pid, SIGKILL); /* it would announce its stop for 20 s */
-    assert_true(process_is_over(f.pid));
+    assert_true(shelf_is_over(f.pid));
     unlink(f.control);
-    end(&f);
+    shelf_end(&f);
 }
 
 static void
 a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_clean(void **state)
 {
     (void)state;
-    struct fixture f;
-    prepare(&f);
-    start(&f);
+    struct shelf f;
+    shelf_prepare(&f);
+    shelf_start(&f);
     int fd = raw_connect(f.rest);
     raw_send(fd, "POST /v1/wait HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
                  "Content-Length: 16\r\n\r\n{\"blockMs\":1500}");
@@ -552,9 +412,9 @@ a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_
     char line[300] = "";
     while (strncmp(line, "done ", 5) != 0)
         read_line(control, line, sizeof line);
-    await_up(&f);
+    shelf_await_up(&f);
     kill(f.pid, SIGKILL);
-    assert_true(process_is_over(f.pid));
+    assert_true(shelf_is_over(f.pid));
     struct raw_answer *answer = raw_read(fd, false);
     assert_int_equal(answer->status, 200);
     free(answer);
@@ -562,7 +422,7 @@ a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_
     assert_int_equal(process_end(&f.service), 0);
     close(control);
     unlink(f.control);
-    end(&f);
+    shelf_end(&f);
 }
 
 int main(int argc, char **argv)

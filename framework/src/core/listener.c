@@ -175,6 +175,7 @@ enum weir_status listener_open(struct listener *listener, const struct listener_
         .family = address.any.sa_family,
         .port = port_of(&address),
         .origin = taken.origin,
+        .transient = options->transient,
         .accept = options->accept,
         .self = options->self,
         .name = memory_strdup(options->name),
@@ -278,13 +279,18 @@ static char *name_for(const struct listener *listener, enum listener_use use)
     return name;
 }
 
+static bool is_storable(const struct listener *listener)
+{
+    return !listener->transient && listener->origin != LISTENER_GIVEN && listener->origin != LISTENER_STORED;
+}
+
 size_t listeners_copy(enum listener_use use, struct listener_copy **ret_copies)
 {
     size_t count = 0;
     struct listener_copy *copies = NULL;
     pthread_mutex_lock(&lock);
     for (const struct listener *at = all; at; at = at->next) {
-        if (use == LISTENER_FOR_STORE && (at->origin == LISTENER_GIVEN || at->origin == LISTENER_STORED))
+        if (use == LISTENER_FOR_STORE && !is_storable(at))
             continue;
         int fd = fcntl(at->fd, F_DUPFD_CLOEXEC, 0);
         if (fd < 0)
@@ -347,7 +353,7 @@ void listeners_stored(void)
 {
     pthread_mutex_lock(&lock);
     for (struct listener *at = all; at; at = at->next)
-        if (at->origin != LISTENER_GIVEN)
+        if (is_storable(at))
             at->origin = LISTENER_STORED;
     pthread_mutex_unlock(&lock);
 }

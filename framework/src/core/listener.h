@@ -24,6 +24,7 @@ struct listener_options {
     const char *name;    /* Required: the component's. Borrowed during the call */
     const char *address; /* Required: "127.0.0.1:8082", "[::]:8082", "localhost:0", "unix:PATH" */
     unsigned mode;       /* of a socket file, such as 0600; 0: as umask says */
+    bool transient;      /* not for the service manager's store */
     /* During a handover two processes have the socket and one accepts. `accept` is told when this one shall
      * begin, where listener_open() left `held` true (it is the successor, and not everything is ready yet), and
      * when it shall end (its successor accepts from now on). It only notes that and wakes somebody: it must not
@@ -49,7 +50,7 @@ struct listener {
     bool held;  /* as it was opened: do not accept before `accept` says so */
     /* The rest is listener.c's. */
     enum listener_origin origin;
-    bool waits, handed_on;
+    bool waits, transient, handed_on;
     void (*accept)(void *self, bool on);
     void *self;
     char *name, *path, *given_name;

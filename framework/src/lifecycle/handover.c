@@ -89,7 +89,7 @@ enum weir_status handover_begin(struct handover *handover, const struct handover
         return WEIR_OK;
     handover->control_address = memory_printf("unix:%s", options->control);
     const struct listener_options control = {
-        .name = "control", .address = handover->control_address, .mode = 0600};
+        .name = "control", .address = handover->control_address, .mode = 0600, .transient = true};
     enum weir_status status = listener_open(&handover->control, &control, err);
     return status == WEIR_OK ? status : weir_error_prefix(err, "app.control");
 }
