@@ -85,6 +85,9 @@ struct plan *app_plan(struct weir_app *app);
  * `ret_status` is the exit status. app_modes.c */
 bool app_only_says(struct weir_app *app, int *ret_status);
 
+/* When the stop began: milliseconds since 1970. app_run.c */
+int64_t app_stop_unix_ms(const struct weir_app *app);
+
 /* What a handover means for the rest. app_upgrade.c */
 bool app_cannot_upgrade(struct weir_app *app, int *ret_status); /* the control socket cannot be had: said */
 void app_upgrade_ready(struct weir_app *app);                   /* everything is up: tells who waits for it */

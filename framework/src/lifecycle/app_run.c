@@ -255,11 +255,17 @@ void app_serve(struct weir_app *app, int signals)
 
 /* ---- The end ---- */
 
+int64_t app_stop_unix_ms(const struct weir_app *app)
+{
+    int64_t ago_ns = weir_now_ns() - to_ns(app, app->engine->t0);
+    return (weir_unix_ns() - ago_ns) / WEIR_NS_PER_MS;
+}
+
 void app_report(struct weir_app *app)
 {
     struct weir_buffer text = {0};
     if (app->options.report == APP_REPORT_JSON)
-        report_json(app->engine, app->name, &text);
+        report_json_begun(app->engine, app->name, app_stop_unix_ms(app), &text);
     else if (app->options.report == APP_REPORT_TEXT)
         report_text(app->engine, app->name, &text);
     write_error(text.data, text.size);

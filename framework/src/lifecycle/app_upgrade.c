@@ -115,6 +115,6 @@ void app_upgrade_keep_report(struct weir_app *app)
     char *path =
         memory_printf("%s%s", app->options.report_file,
                       handover_is_done(app->handover) ? ".last" : ""); /* else it is the successor's */
-    report_file_write(path, app->engine, app->name);
+    report_file_write(path, app->engine, app->name, app_stop_unix_ms(app));
     free(path);
 }

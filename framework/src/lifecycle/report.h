@@ -11,6 +11,9 @@
 void report_text(const struct engine *engine, const char *app_name, struct weir_buffer *out);
 /* One document, in ms; its shape is in docs/lifecycle.md. */
 void report_json(const struct engine *engine, const char *app_name, struct weir_buffer *out);
+/* The same, and when the stop began: milliseconds since 1970; 0: unknown. */
+void report_json_begun(const struct engine *engine, const char *app_name, int64_t unix_ms,
+                       struct weir_buffer *out);
 
 /* Components in the order of their turns; those that had none last. Caller frees. */
 uint32_t *report_order(const struct engine *engine);

@@ -90,10 +90,10 @@ void report_file_take_over(const char *path, const char *app_name)
     weir_buffer_free(&text);
 }
 
-void report_file_write(const char *path, const struct engine *engine, const char *app_name)
+void report_file_write(const char *path, const struct engine *engine, const char *app_name, int64_t unix_ms)
 {
     struct weir_buffer text = {0};
-    report_json(engine, app_name, &text);
+    report_json_begun(engine, app_name, unix_ms, &text);
     if (!replace(path, &text))
         fprintf(stderr, "weir: app.report_file: %s: %s\n", path, strerror(errno));
     weir_buffer_free(&text);

@@ -10,7 +10,8 @@
 void report_file_begin(const char *path, const char *app_name);
 /* The process before this one hands over and will write PATH.last: only says who runs. */
 void report_file_take_over(const char *path, const char *app_name);
-/* Replaces it as a whole. Says on standard error when it cannot: the log has ended by then. */
-void report_file_write(const char *path, const struct engine *engine, const char *app_name);
+/* Replaces it as a whole. `unix_ms`: when the stop began. Says on standard error when it cannot: the log has
+ * ended by then. */
+void report_file_write(const char *path, const struct engine *engine, const char *app_name, int64_t unix_ms);
 
 #endif

@@ -1,10 +1,25 @@
 #include "lifecycle/text.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
+
+/* Bytes of the character at `at` (RFC 3629); 0 when it is none, as where a text was cut at its limit. */
+static size_t character(const unsigned char *at)
+{
+    size_t size = *at < 0x80 ? 1 : *at >= 0xf0 && *at < 0xf5 ? 4 : *at >= 0xe0 ? 3 : *at >= 0xc2 ? 2 : 0;
+    if (*at >= 0xf5 || size == 0)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (*at == 0xe0 && at[1] < 0xa0) || (*at == 0xf0 && at[1] < 0x90);
+    bool too_far = (*at == 0xed && at[1] > 0x9f) || (*at == 0xf4 && at[1] > 0x8f);
+    return overlong || too_far ? 0 : size;
+}
 
 void text_json(struct weir_buffer *out, const char *text)
 {
@@ -13,13 +28,17 @@ void text_json(struct weir_buffer *out, const char *text)
         return;
     }
     weir_buffer_append_byte(out, '"');
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+    size_t size;
+    for (const unsigned char *at = (const unsigned char *)text; *at; at += size ? size : 1) {
+        size = character(at);
         if (*at == '"' || *at == '\\')
             weir_buffer_printf(out, "\\%c", *at);
         else if (*at < 0x20)
             weir_buffer_printf(out, "\\u%04x", *at);
+        else if (size)
+            weir_buffer_append(out, at, size);
         else
-            weir_buffer_append_byte(out, *at);
+            weir_buffer_append_text(out, "\\ufffd");
     }
     weir_buffer_append_byte(out, '"');
 }

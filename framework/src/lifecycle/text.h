@@ -6,7 +6,7 @@
 
 #include <weir/bytes.h>
 
-/* A JSON string with its quotes; NULL is null. */
+/* A JSON string with its quotes, always valid: what is no UTF-8 becomes U+FFFD. NULL is null. */
 void text_json(struct weir_buffer *out, const char *text);
 
 /* "5.431" */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lifecycle/report.h"
+#include "lifecycle/text.h"
 #include "orders.h"
 #include "sim.h"
 
@@ -190,39 +191,70 @@ static void the_report_as_json(void **state)
     sim_at(&story.sim, 210, sim_signal());
     const char *broken = sim_run(&story.sim);
     assert_string_equal(broken ? broken : "", "");
-    report_json(story.sim.engine, "or\"ders", &story.report);
+    report_json_begun(story.sim.engine, "or\"ders", INT64_C(1763836200007), &story.report);
     assert_string_equal(
         weir_buffer_text(&story.report),
         "{\"weir_report\": 1, \"service\": \"or\\\"ders\", \"outcome\": \"unclean\", "
         "\"exit\": 75, \"forced\": true,\n"
-        " \"cause\": {\"kind\": \"signal\", \"text\": \"SIGTERM\"}, \"signals\": [{\"at\": 0, "
+        " \"cause\": {\"kind\": \"signal\", \"text\": \"SIGTERM\"}, "
+        "\"begun\": \"2025-11-22T18:30:00.007Z\", \"signals\": [{\"at\": 0, "
         "\"name\": \"SIGTERM\"}, {\"at\": 200, \"name\": \"SIGTERM\"}],\n"
         " \"total\": 1000, \"pre_drain\": 100, \"limit\": 450, \"elapsed\": 253,\n"
         " \"components\": [\n"
-        "  {\"name\": \"rest\", \"waited\": 100, \"waited_for\": \"pre_drain\", \"cut_by\": 300, "
-        "\"end\": 350, \"steps\": {\"quiesce\": {\"at\": 100, \"used\": 0, "
+        "  {\"name\": \"rest\", \"kind\": \"plain\", \"needs\": [\"db\"], \"cut_min\": 50, "
+        "\"finish_min\": 0, \"waited\": 100, \"waited_for\": \"pre_drain\", \"cut_by\": 300, "
+        "\"end\": 350, \"steps\": {\"start\": {\"at\": -10, \"used\": 0, \"outcome\": \"clean\"}, "
+        "\"quiesce\": {\"at\": 100, \"used\": 0, "
         "\"outcome\": \"clean\"}, \"drain\": {\"at\": 100, \"until\": 200, \"used\": 150, "
         "\"outcome\": \"abandoned\"}, \"finish\": {\"outcome\": \"skipped\", "
         "\"why\": \"drain abandoned\"}, \"destroy\": {\"outcome\": \"skipped\", "
         "\"why\": \"still running\"}}, \"work\": {\"in_flight\": 0, \"completed\": 0, "
         "\"cancelled\": 0, \"stuck\": 0, \"undelivered\": 0, \"uncommitted\": 0, \"kept\": 0}, "
         "\"restarts\": 0},\n"
-        "  {\"name\": \"saga\", \"waited\": 100, \"waited_for\": \"pre_drain\", \"cut_by\": 200, "
-        "\"end\": 450, \"steps\": {\"quiesce\": {\"at\": 100, \"used\": 0, "
+        "  {\"name\": \"saga\", \"kind\": \"plain\", \"needs\": [], \"cut_min\": 250, "
+        "\"finish_min\": 0, \"waited\": 100, \"waited_for\": \"pre_drain\", \"cut_by\": 200, "
+        "\"end\": 450, \"steps\": {\"start\": {\"at\": -10, \"used\": 0, \"outcome\": \"clean\"}, "
+        "\"quiesce\": {\"at\": 100, \"used\": 0, "
         "\"outcome\": \"clean\"}, \"drain\": {\"at\": 100, \"until\": 200, \"used\": 101, "
         "\"outcome\": \"cut\"}, \"destroy\": {\"at\": 201, \"used\": 0, "
         "\"outcome\": \"clean\"}}, \"work\": {\"in_flight\": 5, \"completed\": 3, "
         "\"cancelled\": 2, \"stuck\": 0, \"undelivered\": 0, \"uncommitted\": 0, \"kept\": 0}, "
         "\"restarts\": 0},\n"
-        "  {\"name\": \"db\", \"waited\": 250, \"waited_for\": \"rest\", \"cut_by\": 350, "
-        "\"end\": 450, \"steps\": {\"finish\": {\"at\": 250, \"used\": 3, "
+        "  {\"name\": \"db\", \"kind\": \"plain\", \"needs\": [], \"cut_min\": 50, "
+        "\"finish_min\": 50, \"waited\": 250, \"waited_for\": \"rest\", \"cut_by\": 350, "
+        "\"end\": 450, \"steps\": {\"start\": {\"at\": -10, \"used\": 0, \"outcome\": \"clean\"}, "
+        "\"finish\": {\"at\": 250, \"used\": 3, "
         "\"outcome\": \"failed\", \"status\": \"UNAVAILABLE\", \"error\": \"it did not work\"}, "
         "\"destroy\": {\"outcome\": \"skipped\", \"why\": \"held by rest\"}}, "
         "\"work\": {\"in_flight\": 0, \"completed\": 0, \"cancelled\": 0, \"stuck\": 0, "
         "\"undelivered\": 0, \"uncommitted\": 0, \"kept\": 0}, \"restarts\": 0}],\n"
-        " \"critical_path\": [{\"what\": \"pre_drain\", \"used\": 100}, "
-        "{\"what\": \"rest drain\", \"used\": 150}, {\"what\": \"db finish\", \"used\": 3}]}\n");
+        " \"critical_path\": [{\"what\": \"pre_drain\", \"at\": 0, \"used\": 100}, "
+        "{\"what\": \"rest drain\", \"component\": \"rest\", "
+        "\"step\": \"drain\", \"at\": 100, \"used\": 150}, {\"what\": \"db finish\", \"component\": \"db\", "
+        "\"step\": \"finish\", \"at\": 250, \"used\": 3}]}\n");
     end(&story);
+}
+
+/* The text of an error is cut at a limit, be it within a character. */
+static void its_json_is_valid_whatever_bytes_a_text_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *json;
+    } rows[] = {
+        {"a\"b\\c\n", "\"a\\\"b\\\\c\\u000a\""},
+        {"\u00e9 \u20ac \U0001f375", "\"\u00e9 \u20ac \U0001f375\""},
+        {"caf\xc3", "\"caf\\ufffd\""},
+        {"\xe2\x82", "\"\\ufffd\\ufffd\""},
+        {"\xc0\xaf \xed\xa0\x80 \xf5", "\"\\ufffd\\ufffd \\ufffd\\ufffd\\ufffd \\ufffd\""},
+        {NULL, "null"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct weir_buffer out = {0};
+        text_json(&out, rows[i].text);
+        assert_string_equal(weir_buffer_text(&out), rows[i].json);
+        weir_buffer_free(&out);
+    }
 }
 
 static void hear(struct story *story, struct engine_event event, int64_t at)
@@ -324,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_drain_that_never_returns),
         cmocka_unit_test(a_second_signal),
         cmocka_unit_test(the_report_as_json),
+        cmocka_unit_test(its_json_is_valid_whatever_bytes_a_text_has),
         cmocka_unit_test(a_line_says_who_is_busy_and_who_waits_for_whom),
         cmocka_unit_test(at_any_time_it_says_what_each_does_since_when_and_for_whom_it_waits),
     };
