@@ -1,5 +1,5 @@
 # What `cmake --install --component weir` puts where: find_package(weir) gives weir::weir and weir_generate(), pkg-config
-# knows `weir`; the programs `weir` and `weir-devbroker` are installed with it, from framework/tools.
+# knows `weir`; the programs `weir`, `weir-devbroker` and `weir-report` are installed with it, from framework/tools.
 
 include(CMakePackageConfigHelpers)
 set(WEIR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
