@@ -28,7 +28,8 @@ struct load {
     uint64_t random;
     struct mix mix;
     long rest_port, grpc_port;
-    long rest, rest_fresh, rest_thinking, rest_unread; /* clients: those with a new connection for each request,
+    long rest, rest_fresh, rest_thinking,
+        rest_unread; /* clients: those with a new connection for each request,
                                                           with pauses, and those that never read */
     long unary, streams, stream_unread;
     long feed, partitions; /* records; 0: no Kafka */

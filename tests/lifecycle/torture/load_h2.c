@@ -30,8 +30,8 @@ struct bytes {
 struct slot {
     uint32_t stream; /* 0: free */
     bool talks, abrupt;
-    bool ended; /* we have sent our last */
-    uint64_t id; /* of the call */
+    bool ended;     /* we have sent our last */
+    uint64_t id;    /* of the call */
     int32_t number; /* of a stream */
     int64_t window;
     uint64_t waiting[DEPTH]; /* messages, oldest first */
@@ -71,7 +71,8 @@ static void put(struct bytes *bytes, const void *data, size_t size)
 
 static void put_field(struct bytes *bytes, const char *name, const char *value)
 {
-    uint8_t lengths[] = {0x00, (uint8_t)strlen(name), (uint8_t)strlen(value)}; /* never indexed, not Huffman */
+    uint8_t lengths[] = {0x00, (uint8_t)strlen(name),
+                         (uint8_t)strlen(value)}; /* never indexed, not Huffman */
     put(bytes, lengths, 2);
     put(bytes, name, lengths[1]);
     put(bytes, lengths + 2, 1);
@@ -116,7 +117,8 @@ static void flush(struct h2 *h2)
 }
 
 /* A WorkRequest behind its five bytes. */
-static void make_message(struct bytes *message, uint64_t id, const struct wish *wish, bool abrupt, int padding)
+static void make_message(struct bytes *message, uint64_t id, const struct wish *wish, bool abrupt,
+                         int padding)
 {
     message->size = 5;
     put_varint(message, 0x10, id);
@@ -259,7 +261,8 @@ static int64_t grpc_status(const uint8_t *block, size_t size)
     for (size_t i = 0; i + length + 2 <= size; i++) {
         const uint8_t *value = block + i + length + 1;
         size_t digits = block[i + length];
-        if (memcmp(block + i, name, length) != 0 || digits < 1 || digits > 2 || i + length + 1 + digits > size)
+        if (memcmp(block + i, name, length) != 0 || digits < 1 || digits > 2 ||
+            i + length + 1 + digits > size)
             continue;
         return digits == 1 ? value[0] - '0' : (value[0] - '0') * 10 + value[1] - '0';
     }
@@ -334,8 +337,8 @@ static void on_goaway(struct h2 *h2, uint32_t last)
             end_slot(h2, &h2->slots[i], BECAME_REFUSED, 0);
 }
 
-static void on_stream_frame(struct h2 *h2, unsigned type, unsigned flags, struct slot *slot, const uint8_t *data,
-                            size_t size)
+static void on_stream_frame(struct h2 *h2, unsigned type, unsigned flags, struct slot *slot,
+                            const uint8_t *data, size_t size)
 {
     switch (type) {
     case DATA:
@@ -423,7 +426,8 @@ static void readable(struct h2 *h2)
 
 static void connected(struct h2 *h2)
 {
-    static const uint8_t settings[] = {0, SETTING_TABLE_SIZE, 0,    0,    0,    0,    0, SETTING_PUSH, 0, 0, 0, 0,
+    static const uint8_t settings[] = {0, SETTING_TABLE_SIZE, 0,    0,    0,    0,
+                                       0, SETTING_PUSH,       0,    0,    0,    0,
                                        0, SETTING_WINDOW,     0x7f, 0xff, 0xff, 0xff};
     static const uint8_t window[] = {0x7f, 0xff, 0, 0};
     h2->connecting = false;

@@ -55,9 +55,10 @@ static size_t write_request(struct client *client, char *text, size_t size)
         return (size_t)snprintf(text, size, "GET /v1/quick/%" PRIu64 " HTTP/1.1\r\nHost: h\r\n\r\n",
                                 client->id);
     char body[256];
-    int length = snprintf(body, sizeof body,
-                          "{\"id\":\"%" PRIu64 "\",\"sleepMs\":%d,\"deaf\":%s,\"store\":\"%s\",\"paddingBytes\":%d}",
-                          client->id, wish.sleep_ms, wish.deaf ? "true" : "false", stores[wish.store], padding);
+    int length =
+        snprintf(body, sizeof body,
+                 "{\"id\":\"%" PRIu64 "\",\"sleepMs\":%d,\"deaf\":%s,\"store\":\"%s\",\"paddingBytes\":%d}",
+                 client->id, wish.sleep_ms, wish.deaf ? "true" : "false", stores[wish.store], padding);
     return (size_t)snprintf(text, size,
                             "POST /v1/work HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
                             "Content-Length: %d\r\n\r\n%s",
@@ -155,10 +156,10 @@ void http_begin(struct load *load)
     for (uint32_t i = 0; i < client_count; i++) {
         struct client *client = &clients[i];
         *client = (struct client){.watched = {.ready = ready, .fd = -1}, .load = load, .number = i};
-        client->kind = i < load->rest                                          ? BUSY
-                       : i < load->rest + load->rest_fresh                     ? FRESH
+        client->kind = i < load->rest                                            ? BUSY
+                       : i < load->rest + load->rest_fresh                       ? FRESH
                        : i < load->rest + load->rest_fresh + load->rest_thinking ? THOUGHTFUL
-                                                                               : UNREADING;
+                                                                                 : UNREADING;
         connect_again(client);
         if (client->kind == UNREADING && client->watched.fd >= 0)
             setsockopt(client->watched.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);

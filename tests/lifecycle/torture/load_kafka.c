@@ -79,7 +79,8 @@ static void feed_one(uint32_t count)
     rd_kafka_producev(feed.producer, RD_KAFKA_V_TOPIC("user.work"),
                       RD_KAFKA_V_PARTITION((int32_t)(count % (uint32_t)feed.load.partitions)),
                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, (size_t)key_size),
-                      RD_KAFKA_V_VALUE(value, size), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)id), RD_KAFKA_V_END);
+                      RD_KAFKA_V_VALUE(value, size), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)id),
+                      RD_KAFKA_V_END);
 }
 
 static void *feed_on(void *arg)

@@ -25,12 +25,12 @@ struct journal_note {
 /* The clients' account. */
 enum became {
     BECAME_ANSWERED = 1,
-    BECAME_ERROR = 2,   /* `detail` is the status: of HTTP, or of gRPC */
-    BECAME_REFUSED = 3, /* said, by the protocol's own means, before it was looked at */
-    BECAME_BROKEN = 4,  /* sent, and nothing came */
-    BECAME_ENDED = 5,   /* a message: its stream ended in an orderly way before it was answered */
-    BECAME_UNREAD = 6,  /* by a client that never reads */
-    BECAME_RECORD = 7,  /* a record was produced: `where` is its partition, `detail` its offset */
+    BECAME_ERROR = 2,     /* `detail` is the status: of HTTP, or of gRPC */
+    BECAME_REFUSED = 3,   /* said, by the protocol's own means, before it was looked at */
+    BECAME_BROKEN = 4,    /* sent, and nothing came */
+    BECAME_ENDED = 5,     /* a message: its stream ended in an orderly way before it was answered */
+    BECAME_UNREAD = 6,    /* by a client that never reads */
+    BECAME_RECORD = 7,    /* a record was produced: `where` is its partition, `detail` its offset */
     BECAME_COMMITTED = 8, /* of a partition, after the stop: `detail` is what stands at the broker */
     BECAME_EVENT = 9,     /* an event of the service is at the broker */
 };

@@ -186,10 +186,9 @@ static void configure(struct weir_app *app, struct service *service)
         {0},
     };
     weir_config_section(app, "torture", keys, service);
-    service->journal =
-        service->options.journal
-            ? open(service->options.journal, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)
-            : -1;
+    service->journal = service->options.journal
+                           ? open(service->options.journal, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)
+                           : -1;
 }
 
 int main(int argc, char **argv)
@@ -213,8 +212,8 @@ int main(int argc, char **argv)
         service.grpc = weir_grpc_server_add(app, "grpc", calls, NULL);
     if (service.options.consumer)
         weir_consumer_add(app, "consumer", calls, NULL);
-    weir_component_add(app, "ports", &announcer, &service,
-                       &(struct weir_component_options){.announcer = true,
-                                                        .needs = {service.rest, service.grpc, calls}});
+    weir_component_add(
+        app, "ports", &announcer, &service,
+        &(struct weir_component_options){.announcer = true, .needs = {service.rest, service.grpc, calls}});
     return weir_app_run(app);
 }
