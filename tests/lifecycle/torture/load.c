@@ -194,6 +194,7 @@ static void serve(struct load *load, struct orders *orders)
             begun = true;
             http_begin(load);
             h2_begin(load);
+            kafka_go_on();
         }
         if (orders->gone && !load->gone) {
             load->gone = true;
@@ -217,7 +218,8 @@ int main(int argc, char **argv)
         load_die("torture-load");
     parse(&load, argc - 2, argv + 2);
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = &orders.watched};
-    epoll_ctl(load.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &wanted);
+    if (epoll_ctl(load.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &wanted) != 0)
+        load_die("torture-load: orders come through a pipe");
     kafka_begin(&load);
     serve(&load, &orders);
     http_end(&load);

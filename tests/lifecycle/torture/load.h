@@ -69,6 +69,7 @@ void h2_begin(struct load *load);
 void h2_end(struct load *load);
 
 void kafka_begin(struct load *load);
+void kafka_go_on(void);
 /* Ends the feeding; then, unless the broker is lost, writes down what stands there. */
 void kafka_end(struct load *load, bool lost);
 

@@ -10,15 +10,15 @@
 
 #include "load.h"
 
-#define FIRST 1000 /* at once; then */
+#define FIRST 3000 /* at once; then, once the clients have begun, */
 #define BURST 100  /* in every */
-#define BURST_US 10000
+#define BURST_US 2000
 #define PATIENCE_MS 15000
 
 static struct {
     pthread_t thread;
     bool runs;
-    atomic_bool ends;
+    atomic_bool goes_on, ends;
     rd_kafka_t *producer;
     struct load load; /* the thread's own: its randomness has no lock */
 } feed;
@@ -87,11 +87,10 @@ static void *feed_on(void *arg)
 {
     (void)arg;
     for (uint32_t count = 0; !atomic_load(&feed.ends); rd_kafka_poll(feed.producer, 0)) {
-        if (count >= FIRST && count % BURST == 0)
-            usleep(BURST_US);
-        if (count < (uint32_t)feed.load.feed)
+        bool more = count < FIRST || (atomic_load(&feed.goes_on) && count < (uint32_t)feed.load.feed);
+        if (more)
             feed_one(++count);
-        else
+        if (!more || (count > FIRST && count % BURST == 0))
             usleep(BURST_US);
     }
     return NULL;
@@ -106,6 +105,11 @@ void kafka_begin(struct load *load)
     feed.runs = feed.producer && pthread_create(&feed.thread, NULL, feed_on, NULL) == 0;
     if (!feed.runs)
         load_die("torture-load: feeding");
+}
+
+void kafka_go_on(void)
+{
+    atomic_store(&feed.goes_on, true);
 }
 
 /* ---- What stands at the broker ---- */

@@ -23,6 +23,7 @@ class Scenario:
     broker_lost = False
     during_start = False
     delay = (0.02, 0.25)  # seconds under load before the stop
+    sleeps = ()  # one of these, in ms, is the longest that a handler sleeps
 
     def __init__(self, name):
         self.name = name
@@ -41,11 +42,20 @@ class Scenario:
 class Rest(Scenario):
     serve = ("rest",)
     load = REST
+    sleeps = (0, 0, 5, 50)
+
+
+class Connections(Scenario):
+    """A new connection for each request."""
+
+    serve = ("rest",)
+    load = {"rest_fresh": 64}
 
 
 class Unary(Scenario):
     serve = ("grpc",)
     load = {"unary": 64}
+    sleeps = (0, 0, 5, 50)
 
 
 class Streams(Scenario):
@@ -56,11 +66,13 @@ class Streams(Scenario):
 class Kafka(Scenario):
     serve = ("consumer",)
     load = {"feed": FULL_RATE}
+    sleeps = (0, 0, 2, 50)
 
 
 class All(Scenario):
     serve = ("rest", "grpc", "consumer", "store")
-    load = {**SOME_REST, "unary": 16, "streams": 8, "feed": FULL_RATE, "rows": 10, "sent": 5, "posted": 5, "sleep_ms": 3}
+    load = {**SOME_REST, "unary": 16, "streams": 8, "feed": FULL_RATE, "rows": 10, "sent": 5, "posted": 5}
+    sleeps = (0, 3, 30)
 
 
 class Faulty(All):
@@ -135,7 +147,8 @@ class DeafHandler(Scenario):
     """Some handlers sleep on, whatever they are told, to beyond the deadline."""
 
     serve = ("rest", "grpc")
-    load = {**SOME_REST, "unary": 16, "sleep_ms": 5, "deaf": 1, "deaf_ms": 20_000}
+    load = {**SOME_REST, "unary": 16, "deaf": 1, "deaf_ms": 20_000}
+    sleeps = (0, 5)
     flags = ("--executor.threads=64",)
     deadline_ms = 2_500
     exits = {0, 75}  # 0: none had come yet
@@ -144,7 +157,8 @@ class DeafHandler(Scenario):
 
 class SecondSignal(Scenario):
     serve = ("rest", "grpc", "consumer", "store")
-    load = {**All.load, "sleep_ms": 1500}
+    load = All.load
+    sleeps = (100, 1500)
     flags = ("--executor.threads=64",)
     exits = {0, 75}
     strict = False
@@ -176,6 +190,7 @@ class Storm(Scenario):
 
 SCENARIOS = {
     "rest": Rest,
+    "connections": Connections,
     "unary": Unary,
     "streams": Streams,
     "kafka": Kafka,

@@ -29,15 +29,15 @@ def read_line(process, what):
 
 
 class Stop:
-    """`service` may be another program than the usual one."""
+    """`sabotage`: what the service shall do wrong."""
 
-    def __init__(self, scenario, seed, build, service="torture-service", environment=None):
+    def __init__(self, scenario, seed, build, sabotage=None):
         self.scenario = scenario
         self.seed = seed
         self.random = random.Random(f"{scenario.name}:{seed}")
         self.build = build
-        self.program = f"{build}/tests/lifecycle/torture/{service}"
-        self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", **(environment or {}))
+        self.program = f"{build}/tests/lifecycle/torture/torture-service{'-sabotaged' if sabotage else ''}"
+        self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", TORTURE_SABOTAGE=sabotage or "")
         self.folder = tempfile.TemporaryDirectory(prefix="weir-torture-")
         self.journal = self.path("journal")
         self.account = self.path("account")
@@ -89,7 +89,8 @@ class Stop:
                                       preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
 
     def start_load(self, ports):
-        wishes = {**self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "partitions": 4, "seed": self.seed}
+        wishes = {**self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "partitions": 4, "seed": self.seed,
+                  "sleep_ms": self.random.choice(self.scenario.sleeps or (0,))}
         command = [f"{self.build}/tests/lifecycle/torture/torture-load", self.account]
         command += [f"{key}={value}" for key, value in wishes.items()]
         if self.brokers:
@@ -125,18 +126,31 @@ class Stop:
             self.exit_status = self.service.wait()
         self.took = time.monotonic() - began
 
-    def stop_under_load(self):
+    def prepare_load(self):
         ports = [int(port) for port in read_line(self.service, "the service").split()[1:]]
         if self.scenario.load:
             self.start_load(ports)
             if "consumer" in self.scenario.serve:
                 self.wait_for_records()
+
+    def begin_stop(self):
+        """Under load, at a random moment; returns when."""
+        if self.load:
             self.load.stdin.write(b"go\n")
         time.sleep(self.random.uniform(*self.scenario.delay))
         self.scenario.prepare(self)
         began = time.monotonic()
         self.scenario.signals(self)
-        self.wait_for_end(began)
+        return began
+
+    def stop_under_load(self, busy):
+        self.prepare_load()
+        with busy:
+            began = self.begin_stop()
+            if self.scenario.strict:
+                self.wait_for_end(began)
+        if not self.scenario.strict:
+            self.wait_for_end(began)
         self.scenario.recover(self)
         if self.load:
             self.load.stdin.write(b"gone lost\n" if self.scenario.broker_lost else b"gone\n")
@@ -150,8 +164,8 @@ class Stop:
         self.scenario.signals(self)
         self.wait_for_end(began)
 
-    def run(self):
-        """Returns itself. Processes are gone afterwards, files stay until close()."""
+    def run(self, busy):
+        """Loads the machine only while it holds `busy`. Processes are gone afterwards, files stay until close()."""
         try:
             if "consumer" in self.scenario.serve or "store" in self.scenario.serve:
                 self.start_broker()
@@ -159,10 +173,9 @@ class Stop:
             if self.scenario.during_start:
                 self.stop_during_start()
             else:
-                self.stop_under_load()
+                self.stop_under_load(busy)
         finally:
             self.end_all()
-        return self
 
     def end_all(self):
         for timer in self.timers:
