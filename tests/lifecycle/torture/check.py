@@ -235,6 +235,4 @@ def check(stop):
         check_consumer(stop, ledger, problems)
     if "store" in serve and not stop.scenario.during_start:
         check_store(stop, ledger, problems)
-    if stop.scenario.load and not ledger.served:
-        problems.append("nothing was served: this proves nothing")
     return problems, ledger

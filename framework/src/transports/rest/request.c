@@ -25,6 +25,7 @@ struct request {
     atomic_int references;
     atomic_bool finished;      /* the call has */
     bool accounted, completed; /* how a stop counts it; to be read once it has finished */
+    atomic_bool cut;           /* nobody gets its result, because of a stop */
     struct weir_rest_server *server;
     struct exchange *exchange;
     struct http_head head; /* borrowed until `gone`, as the match is */
@@ -48,8 +49,8 @@ static void drop(struct request *request)
 
 /* ---- Answers ---- */
 
-/* Takes the memory of `body`. */
-static void answer(struct exchange *exchange, int status, const char *type, struct weir_buffer *body,
+/* False: it has an answer already, or nobody waits for one. Takes the memory of `body`. */
+static bool answer(struct exchange *exchange, int status, const char *type, struct weir_buffer *body,
                    const char *name, const char *value)
 {
     struct weir_rest_server *server = exchange_server(exchange);
@@ -69,17 +70,18 @@ static void answer(struct exchange *exchange, int status, const char *type, stru
     if (ready && !atomic_load_explicit(&server->was_ready, memory_order_relaxed))
         atomic_store(&server->was_ready, true);
     uint8_t *memory = body->data;
-    exchange_answer(exchange,
-                    &(struct http_answer){
-                        .status = status,
-                        .headers = headers,
-                        .header_count = count,
-                        .body = weir_buffer_bytes(body),
-                        .body_free = memory ? free : NULL,
-                        .body_free_arg = memory,
-                        .close = !ready && atomic_load(&server->was_ready), /* the stop has been announced */
-                    });
+    bool taken = exchange_answer(
+        exchange, &(struct http_answer){
+                      .status = status,
+                      .headers = headers,
+                      .header_count = count,
+                      .body = weir_buffer_bytes(body),
+                      .body_free = memory ? free : NULL,
+                      .body_free_arg = memory,
+                      .close = !ready && atomic_load(&server->was_ready), /* the stop has been announced */
+                  });
     *body = (struct weir_buffer){0};
+    return taken;
 }
 
 static void answer_problem(struct exchange *exchange, int http_status, enum weir_status status,
@@ -348,6 +350,13 @@ static int http_status_of(const struct request *request, const struct weir_call 
     return weir_status_to_http(call->status);
 }
 
+/* It finished well, and nobody got its result because the stop had cut it. Any thread. */
+static void was_cut(struct request *request)
+{
+    if (atomic_load(&request->server->cutting) && request->completed && !atomic_exchange(&request->cut, true))
+        gate_was_cut(request->server->gate, request->accounted);
+}
+
 /* Any thread. */
 static void finish(struct weir_call *call)
 {
@@ -373,11 +382,14 @@ static void finish(struct weir_call *call)
         http_status = 500;
         text = "internal error";
     }
+    bool answered = true;
     if (status == WEIR_OK)
-        answer(request->exchange, 200, "application/json", &body, NULL, NULL);
+        answered = answer(request->exchange, 200, "application/json", &body, NULL, NULL);
     else
         answer_problem(request->exchange, http_status, status, text,
                        http_status == 500 ? weir_context_traceparent(&call->context) : NULL);
+    if (!answered && weir_context_status(&call->context) != WEIR_DEADLINE_EXCEEDED)
+        was_cut(request); /* told 503 before, or cut before it was told */
     exchange_drop(request->exchange);
     weir_call_release(call);
     drop(request);
@@ -406,9 +418,8 @@ static void on_gone(struct exchange *exchange, bool complete)
     if (!request)
         return;
     /* An answer that its client does not take, and that the stop has cut. */
-    if (!complete && atomic_load(&request->server->cutting) && atomic_load(&request->finished) &&
-        request->completed)
-        gate_was_cut(request->server->gate, request->accounted);
+    if (!complete && atomic_load(&request->finished))
+        was_cut(request);
     if (!complete && request->call)
         call_cancel(request->call, WEIR_CANCELLED);
     drop(request);
