@@ -1,5 +1,6 @@
 /* Messages that leave their place: retry topics. */
 #include "consumer_kit.h"
+#include "wait.h"
 
 /* One broker for all tests: to end a mock cluster takes seconds. Each test has a topic and a group of its own. */
 static struct kit_broker *broker;
@@ -79,7 +80,7 @@ static void a_message_that_keeps_failing_moves_on_and_its_key_goes_on_without_it
     struct weir_consumer *consumer = kit_start(kit, NULL, &two_levels);
     kit_wait_handled(kit, 10);
     struct consumer_counts counts = consumer_counts(consumer);
-    kit_wait(is_empty, consumer, "nothing under way");
+    kit_wait(is_empty, consumer);
     kit_stop(consumer, 5000, 5000);
 
     assert_int_equal(kit->runs, 13);
@@ -111,7 +112,7 @@ static void behind_the_last_retry_topic_are_the_dead_letters(void **state)
     kit->fail_times = 1000;
     kit_send(kit, 0, 1, 1);
     struct weir_consumer *consumer = kit_start(kit, NULL, &two_levels);
-    kit_wait(one_is_aside, consumer, "a dead letter");
+    kit_wait(one_is_aside, consumer);
     kit_stop(consumer, 5000, 5000);
 
     assert_int_equal(kit->runs, 4);
@@ -136,7 +137,7 @@ static void a_message_that_waits_survives_a_stop_and_is_not_early(void **state)
     const struct weir_consumer_options options = {.retry_after = 1, .retry_delays_ms = "1500"};
     int64_t begun = weir_now_ns();
     struct weir_consumer *consumer = kit_start(kit, NULL, &options);
-    kit_wait(one_has_moved, consumer, "a message that moves");
+    kit_wait(one_has_moved, consumer);
     struct kit_stop stop = kit_stop(consumer, 5000, 5000);
     assert_int_equal(stop.work.cancelled + stop.work.stuck + stop.work.uncommitted, 0);
     assert_int_equal(kit->handled, 0);
@@ -144,7 +145,7 @@ static void a_message_that_waits_survives_a_stop_and_is_not_early(void **state)
     consumer = kit_start(kit, NULL, &options);
     kit_wait_handled(kit, 1);
     assert_true(weir_now_ns() - begun >= 1500 * WEIR_NS_PER_MS);
-    kit_wait(is_empty, consumer, "nothing under way");
+    kit_wait(is_empty, consumer);
     kit_stop(consumer, 5000, 5000);
     assert_int_equal(kit->runs, 2);
 }
@@ -161,7 +162,7 @@ static void another_group_passes_over_what_waits_for_this_one(void **state)
 
     snprintf(kit->group, sizeof kit->group, "another");
     consumer = kit_start(kit, NULL, &options);
-    kit_wait(two_are_done, consumer, "the message, and its copy");
+    kit_wait(two_are_done, consumer);
     kit_stop(consumer, 5000, 5000);
     assert_int_equal(kit->times[0], 2); /* once for each group */
 }
