@@ -5,8 +5,7 @@
 #include "core/nearest.h"
 
 /* No keys of a section: read by this file, the lifecycle, the command `weir`, the scripts. */
-static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_PLATFORM_GRACE_MS", "WEIR_DESCRIPTORS",
-                                              "WEIR_NO_INSTALL"};
+static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_DESCRIPTORS", "WEIR_NO_INSTALL"};
 
 static const char *const known_flags[] = {"--config",       "--help", "--version", "--check-config",
                                           "--print-config", "--plan", "--upgrade"};

@@ -225,7 +225,6 @@ static void each_mistake_is_told_with_its_place(void **state)
         {{.environment = "WEIR_REST_THREDS=1"},
          "environment: WEIR_REST_THREDS: unknown variable; did you mean WEIR_REST_THREADS?\n"},
         {{.environment = "WEIR_X=1"}, "environment: WEIR_X: unknown variable; --help lists all\n"},
-        {{.environment = "WEIR_PLATFORM_GRACE_MS=30000"}, ""},
         {{.environment = "WEIR_DESCRIPTORS=x.pb"}, ""}, /* the command weir's */
         {{.environment = "WEIR_NO_INSTALL=1"}, ""},     /* ./dev's */
         {{.flags = "--rest.listn=x"}, "command line: --rest.listn: unknown key; did you mean listen?\n"},

@@ -312,6 +312,23 @@ static void modes_say_what_they_are_asked_and_run_nothing(void **state)
     }
 }
 
+static void a_deadline_beyond_the_grace_of_the_platform_is_refused(void **state)
+{
+    (void)state;
+    struct child child;
+    setenv("WEIR_PLATFORM_GRACE_MS", "27000", 1);
+    START(&child, "plain", "--app.deadline_ms=27001");
+    assert_exit(&child, EX_CONFIG);
+    assert_complained(&child, "27001");
+    assert_complained(&child, "27000");
+    assert_not_said(&child, "start db");
+    end_child(&child);
+    START(&child, "plain", "--app.deadline_ms=27000", "--check-config");
+    unsetenv("WEIR_PLATFORM_GRACE_MS");
+    assert_exit(&child, 0);
+    end_child(&child);
+}
+
 struct word {
     char text[64];
 };
@@ -517,6 +534,7 @@ int main(void)
         cmocka_unit_test(a_stop_may_be_asked_for_by_the_program),
         cmocka_unit_test(author_mistakes_and_configuration_are_reported_together_with_78),
         cmocka_unit_test(modes_say_what_they_are_asked_and_run_nothing),
+        cmocka_unit_test(a_deadline_beyond_the_grace_of_the_platform_is_refused),
         cmocka_unit_test(the_service_manager_is_told_ready_and_stopping),
         cmocka_unit_test(the_service_managers_watchdog_hears_it_until_it_stops),
         cmocka_unit_test(a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog),
