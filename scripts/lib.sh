@@ -12,6 +12,11 @@ usage() { # FILE
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$1"
 }
 
+# ctest, two tests to a core: most of them wait most of their time.
+run_tests() { # BUILD_DIR [CTEST-OPTION]...
+    ctest --test-dir "$1" --output-on-failure --no-tests=error -j $((2 * $(nproc))) "${@:2}"
+}
+
 # Runs as root: directly, or by sudo.
 as_root() {
     if [ "$(id -u)" = 0 ]; then

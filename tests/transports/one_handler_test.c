@@ -11,6 +11,7 @@
 #include "caller.h"
 #include "echo_service.h"
 #include "raw_client.h"
+#include "shard.h"
 #include "wait.h"
 
 struct fixture {
@@ -239,5 +240,5 @@ int main(void)
         TEST(a_refusal_has_the_same_status_and_words),
         TEST(what_is_not_a_message_is_refused_alike_and_reaches_no_handler),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kit_run_tests(tests);
 }

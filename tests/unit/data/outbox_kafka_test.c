@@ -11,6 +11,7 @@
 #include "broker.h"
 #include "data/outbox.h"
 #include "echo.weir.h"
+#include "shard.h"
 #include "transports/kafka/producer.h"
 #include "wait.h"
 
@@ -245,5 +246,5 @@ int main(void)
         TEST(a_broker_that_goes_away_delays_events_and_loses_none),
         TEST(a_broker_that_forgot_everything_is_told_again),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kit_run_tests(tests);
 }

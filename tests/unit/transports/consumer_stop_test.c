@@ -1,6 +1,7 @@
 /* What the consumer promises when it stops, or shares its partitions with another: what is committed was
  * handled, what was not handled comes again, and no broker can hold the stop beyond its time. */
 #include "consumer_kit.h"
+#include "shard.h"
 #include "wait.h"
 
 static int set_up(void **state)
@@ -271,5 +272,5 @@ int main(void)
         TEST(two_consumers_share_and_nothing_is_lost_or_out_of_order),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kit_run_tests(tests);
 }

@@ -1,6 +1,7 @@
 /* What the consumer promises while it runs: order per key, nothing lost, nothing stuck behind a bad message.
  */
 #include "consumer_kit.h"
+#include "shard.h"
 #include "wait.h"
 
 static int set_up(void **state)
@@ -401,5 +402,5 @@ int main(void)
         TEST(messages_of_a_new_log_that_is_longer_than_the_old_one_are_handled),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kit_run_tests(tests);
 }

@@ -12,6 +12,7 @@
 #include "broker.h"
 #include "core/context.h"
 #include "echo.weir.h"
+#include "shard.h"
 #include "transports/kafka/producer.h"
 #include "wait.h"
 
@@ -472,5 +473,5 @@ int main(void)
                                         tear_down),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return kit_run_tests(tests);
 }
