@@ -2,6 +2,7 @@
 
 #include "shelf.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -110,6 +111,20 @@ bool shelf_is_over(pid_t pid)
     return kit_wait_in_time(is_gone, &pid);
 }
 
+/* Not the control socket: it goes with the last process. */
+static void remove_files(const char *folder)
+{
+    char path[400];
+    DIR *entries = opendir(folder);
+    assert_non_null(entries);
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (strcmp(entry->d_name, "control") != 0)
+            unlink(path);
+    }
+    closedir(entries);
+}
+
 void shelf_end(struct shelf *f)
 {
     if (f->pid != f->service.pid) {
@@ -121,12 +136,7 @@ void shelf_end(struct shelf *f)
     if (f->service.pid > 0)
         process_end(&f->service);
     process_free(&f->service);
-    unlink(f->program);
-    unlink(f->mode);
-    unlink(f->config);
-    char notify[100];
-    snprintf(notify, sizeof notify, "%s/notify", f->folder); /* of a test that plays the service manager */
-    unlink(notify);
+    remove_files(f->folder);
     assert_int_equal(rmdir(f->folder), 0); /* the control socket went with the last process */
 }
 
