@@ -19,7 +19,7 @@ struct engine *engine_new(const struct plan *plan)
     struct engine *engine = NEW(struct engine);
     engine->plan = plan;
     engine->now = INT64_MIN;
-    engine->work_end = ENGINE_NEVER;
+    engine->work_end = engine->start_end = ENGINE_NEVER;
     engine->parts = memory_zalloc((plan->count + 1) * sizeof *engine->parts);
     /* Per event and component: a limit, stacks; and one call of a step, one of destroy. */
     engine->actions = memory_zalloc((plan->count * 6U + 4) * sizeof *engine->actions);
@@ -154,6 +154,8 @@ static void apply(struct engine *engine, const struct engine_event *event)
     switch (event->kind) {
     case EVENT_RUN:
         engine->phase = PHASE_STARTING;
+        if (engine->plan->options.start_total_ms)
+            engine->start_end = engine->now + engine->plan->options.start_total_ms;
         break;
     case EVENT_RETURNED:
         returned(engine, event);

@@ -158,6 +158,7 @@ struct engine {
     struct engine_part *parts;
     uint32_t up_count;
     bool was_ready;
+    int64_t start_end; /* when the whole start is over; NEVER: no limit */
 
     struct engine_cause cause;
     int64_t t0;                      /* when the stop began */

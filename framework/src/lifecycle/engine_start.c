@@ -12,6 +12,8 @@ static void call_start(struct engine *engine, uint32_t index)
         part->steps[op] = (struct engine_step){0};
     if (plan->has[OP_START]) {
         int64_t limit = engine->now + plan->start_timeout;
+        if (engine->phase == PHASE_STARTING)
+            limit = min_ms(limit, engine->start_end);
         engine_call(engine, index, OP_START, limit, limit + plan->cut_min);
         return;
     }
@@ -46,6 +48,11 @@ bool start_advance(struct engine *engine)
         uint32_t index = engine->plan->order[i];
         const struct engine_part *part = part_of(engine, index);
         bool waits = part->state == PART_NEW || (part->state == PART_BACKOFF && part->timer == ENGINE_NEVER);
+        if (waits && engine->phase == PHASE_STARTING && engine->now >= engine->start_end) {
+            stop_begin(engine, CAUSE_START, index,
+                       "start_total_ms of the app was over before it could start");
+            return true;
+        }
         if (waits && needs_are_up(engine, index)) {
             call_start(engine, index);
             changed = true;
@@ -180,7 +187,10 @@ void start_timer(struct engine *engine, uint32_t index)
     if (engine->phase == PHASE_RUNNING) {
         stop_begin(engine, CAUSE_COMPONENT, index, part->failure);
     } else if (engine->phase == PHASE_STARTING) {
-        stop_begin(engine, CAUSE_START, index, "did not return in start_timeout_ms");
+        stop_begin(engine, CAUSE_START, index,
+                   part->limit == engine->start_end
+                       ? "did not return before start_total_ms of the app was over"
+                       : "did not return in start_timeout_ms");
     } else {
         engine_outcome(engine, index, OP_START, OUTCOME_ABANDONED, SKIP_NONE);
         engine_skip(engine, index, OP_QUIESCE, OP_FINISH, SKIP_OWN_ABANDONED);

@@ -100,6 +100,73 @@ static void a_start_that_comes_back_too_late_begins_a_stop_and_is_cancelled_once
     end(&story);
 }
 
+static const struct plan_options start_in_1000 = {
+    .deadline_ms = 10000, .report_ms = 200, .destroy_max_ms = 1000, .start_total_ms = 1000};
+
+static void a_start_is_cancelled_when_the_time_of_the_whole_start_is_over(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &start_in_1000, (struct graph_line[]){{"db"}, {"api", "db", .start_timeout = 500}, {0}});
+    fake(&story, "db")->ops[OP_START].takes = 600;
+    fake(&story, "api")->ops[OP_START].hangs = true;
+    assert_story(&story,
+                 "0 start db, 600 start api, 1250 announce, 1500 give up api, "
+                 "1500 quiesce db, 1500 drain db, 1500 finish db, 1500 exit 69 forced",
+                 EX_UNAVAILABLE, true);
+    assert_string_equal(story.sim.engine->cause.text,
+                        "did not return before start_total_ms of the app was over");
+    end(&story);
+}
+
+static void a_start_within_its_own_timeout_says_that_this_was_over(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &start_in_1000, (struct graph_line[]){{"db", .start_timeout = 500}, {0}});
+    fake(&story, "db")->ops[OP_START].hangs = true;
+    assert_story(&story, "0 start db, 750 announce, 1000 give up db, 1000 exit 69 forced", EX_UNAVAILABLE,
+                 true);
+    assert_string_equal(story.sim.engine->cause.text, "did not return in start_timeout_ms");
+    end(&story);
+}
+
+static void nothing_starts_once_the_time_of_the_whole_start_is_over(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &start_in_1000, (struct graph_line[]){{"db"}, {"api", "db"}, {0}});
+    fake(&story, "db")->ops[OP_START].takes = 1000;
+    assert_story(
+        &story,
+        "0 start db, 1000 announce, 1000 destroy api, 1000 quiesce db, 1000 drain db, 1000 finish db, "
+        "1000 destroy db, 1000 exit 69",
+        EX_UNAVAILABLE, false);
+    assert_string_equal(story.plan->parts[story.sim.engine->cause.part].name, "api");
+    assert_string_equal(story.sim.engine->cause.text,
+                        "start_total_ms of the app was over before it could start");
+    end(&story);
+}
+
+static void a_restart_has_its_own_timeout_whatever_the_whole_start_had(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, &start_in_1000,
+          (struct graph_line[]){{"db", .start_timeout = 900,
+                                 .restart = {.most = 2, .within_ms = 10000, .first_backoff_ms = 100}},
+                                {0}});
+    fake(&story, "db")->ops[OP_START].takes = 700;
+    sim_at(&story.sim, 5000, failure(&story, "db", "lost its disk"));
+    sim_at(&story.sim, 7000, sim_signal());
+    assert_story(
+        &story,
+        "0 start db, 700 ready, 5000 quiesce db, 5000 drain db, 5000 finish db, 5100 start db, "
+        "7000 announce, 7000 quiesce db, 7000 drain db, 7000 finish db, 7000 destroy db, 7000 exit 0",
+        0, false);
+    end(&story);
+}
+
 static void a_signal_during_start_cancels_it_and_stops_what_had_started(void **state)
 {
     (void)state;
@@ -511,6 +578,10 @@ int main(void)
         cmocka_unit_test(a_service_starts_along_its_edges_and_stops_against_them),
         cmocka_unit_test(a_failed_start_stops_only_what_started_and_names_its_cause),
         cmocka_unit_test(a_start_that_comes_back_too_late_begins_a_stop_and_is_cancelled_once),
+        cmocka_unit_test(a_start_is_cancelled_when_the_time_of_the_whole_start_is_over),
+        cmocka_unit_test(a_start_within_its_own_timeout_says_that_this_was_over),
+        cmocka_unit_test(nothing_starts_once_the_time_of_the_whole_start_is_over),
+        cmocka_unit_test(a_restart_has_its_own_timeout_whatever_the_whole_start_had),
         cmocka_unit_test(a_signal_during_start_cancels_it_and_stops_what_had_started),
         cmocka_unit_test(a_cancelled_start_that_comes_back_ok_is_stopped_in_its_turn),
         cmocka_unit_test(a_hung_drain_holds_nobody_who_does_not_need_it_and_loses_nobody_its_finish),

@@ -17,12 +17,20 @@ static int64_t most(int64_t left, int64_t right)
     return left > right ? left : right;
 }
 
+const char *const invariants_rules[INVARIANTS_RULES] = {"S1",  "S2", "S3", "S4",  "S5",  "S6",
+                                                        "S7",  "S8", "S9", "S10", "S11", "S12",
+                                                        "S13", "L1", "L2", "L3",  "L4",  "L5"};
+
 static void broken(struct invariants *seen, const char *rule, uint32_t part, int64_t now)
 {
     static const char *const of_time[] = {"S2", "S5", "S6", "S7", "S11:", "S13", "L"};
     for (size_t i = 0; seen->frozen && i < sizeof of_time / sizeof of_time[0]; i++)
         if (strncmp(rule, of_time[i], strlen(of_time[i])) == 0)
             return;
+    for (uint32_t i = 0; i < INVARIANTS_RULES; i++)
+        if (strcspn(rule, ": ") == strlen(invariants_rules[i]) &&
+            strncmp(rule, invariants_rules[i], strlen(invariants_rules[i])) == 0)
+            seen->rules |= 1U << i;
     if (!seen->broken[0])
         snprintf(seen->broken, sizeof seen->broken, "%s: %s at %lld", rule,
                  part == PLAN_NONE ? "" : seen->plan->parts[part].name, (long long)now);
@@ -38,7 +46,7 @@ void invariants_init(struct invariants *seen, const struct plan *plan)
 {
     memset(seen, 0, sizeof *seen);
     seen->plan = plan;
-    seen->work_end = NEVER;
+    seen->work_end = seen->start_end = NEVER;
     for (uint32_t i = 0; i < plan->count; i++) {
         struct seen_part *part = &seen->parts[i];
         part->running = OP_NONE;
@@ -231,7 +239,10 @@ void invariants_event(struct invariants *seen, const struct engine_event *event,
     seen->event = event->kind;
     seen->event_part = event->part;
     seen->may_restart = false;
-    if (event->kind == EVENT_RETURNED) {
+    if (event->kind == EVENT_RUN) {
+        if (seen->plan->options.start_total_ms)
+            seen->start_end = now + seen->plan->options.start_total_ms;
+    } else if (event->kind == EVENT_RETURNED) {
         see_return(seen, event, now);
     } else if (event->kind == EVENT_FAILED) {
         struct seen_part *part = &seen->parts[event->part];
@@ -271,9 +282,11 @@ static void see_announcement(struct invariants *seen, int64_t now)
     }
 }
 
-static void see_start(struct invariants *seen, uint32_t index, int64_t now)
+static void see_start(struct invariants *seen, uint32_t index, int64_t limit, int64_t now)
 {
     struct seen_part *part = &seen->parts[index];
+    int64_t end = now + seen->plan->parts[index].start_timeout;
+    EXPECT(limit == (seen->ready ? end : least(end, seen->start_end)) && now < limit, "S6", index);
     EXPECT(!seen->stopping, "S1", index);
     EXPECT(needs_serve(seen, index), "S1", index);
     EXPECT(!part->up, "S3", index);
@@ -343,7 +356,7 @@ static void see_call(struct invariants *seen, const struct engine_action *action
     EXPECT(seen->plan->parts[index].has[action->op], "S3", index);
     EXPECT(part->running == OP_NONE, "S3", index);
     if (action->op == OP_START) {
-        see_start(seen, index, now);
+        see_start(seen, index, action->limit, now);
     } else if (action->op == OP_DESTROY) {
         EXPECT(seen->stopping, "S4", index);
         EXPECT(!part->called[OP_DESTROY], "S4", index);
@@ -434,6 +447,20 @@ static void check_progress(struct invariants *seen, int64_t now, enum due due)
         seen->parts[i].gone = seen->parts[i].gone || (due == DUE_COUNTS && ended(seen, i, now, due));
 }
 
+/* No state without a next event, but the one in which all serve. */
+static void check_next(struct invariants *seen, const struct engine *engine, int64_t now)
+{
+    int64_t longest = 0;
+    bool all_serve = !seen->stopping;
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        all_serve = all_serve && serves(&seen->parts[i]);
+        longest = most(longest, seen->plan->parts[i].cut_min);
+    }
+    EXPECT(seen->exited || all_serve || engine_next_timer(engine) != NEVER, "L1", PLAN_NONE);
+    bool starting = !seen->ready && !seen->stopping;
+    EXPECT(!starting || seen->start_end == NEVER || now <= seen->start_end + longest, "L1", PLAN_NONE);
+}
+
 static bool announces(const struct engine_action *actions, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -478,6 +505,7 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
         }
     }
     check_outcomes(seen, engine, now);
+    check_next(seen, engine, now);
     EXPECT(seen->stopping || (seen->event != EVENT_SIGNAL && seen->event != EVENT_STOP), "S10", PLAN_NONE);
     EXPECT(seen->stopping || seen->event != EVENT_HANDOVER || engine->phase == PHASE_STARTING, "S10",
            PLAN_NONE);
@@ -485,7 +513,8 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
         seen->announced = now >= seen->announce_until;
         EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);
         seen->cause = engine->cause.kind;
-        EXPECT(seen->third || now <= seen->work_end, "L1", PLAN_NONE);
+        EXPECT(seen->third || seen->signals >= 2 || now <= seen->work_end, "L1", PLAN_NONE);
+        EXPECT(seen->third || seen->signals < 2 || now <= seen->work_end, "L5", PLAN_NONE);
         /* The tick that began the stop gave limits that may be due by now: they have a tick of their own. */
         bool all_due = seen->event == EVENT_TICK && !announces(actions, count);
         if (!seen->exited)

@@ -21,6 +21,8 @@
 #include "lifecycle/engine.h"
 
 #define INVARIANTS_PARTS_MAX 16
+#define INVARIANTS_RULES 18
+extern const char *const invariants_rules[INVARIANTS_RULES]; /* "S1" ... "L5" */
 
 struct seen_part {
     bool up;         /* its start came back ok in time, in this cycle */
@@ -49,10 +51,11 @@ struct invariants {
     bool stopping, ready, exited, third;
     bool frozen;    /* the process stood still for a while: rules about time do not hold */
     bool announced; /* the announcement is over, and the engine has seen that */
-    int64_t t0, work_end, announce_until;
+    int64_t start_end, t0, work_end, announce_until;
     uint32_t signals;
     enum cause_kind cause;
-    char broken[256];
+    char broken[256]; /* the first one */
+    uint32_t rules;   /* bits: all that were broken */
 };
 
 void invariants_init(struct invariants *invariants, const struct plan *plan);

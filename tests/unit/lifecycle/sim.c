@@ -174,16 +174,27 @@ static int64_t next_time(const struct sim *sim)
     return next < sim->now ? sim->now : next;
 }
 
+/* Whatever still comes, nothing follows. */
+static const char *after_exit(struct sim *sim)
+{
+    const char *broken = handle(sim, &(struct engine_event){.kind = EVENT_TICK});
+    for (uint32_t i = 0; !broken && i < sim->plan->count; i++)
+        if (sim->calls[i].running)
+            broken = return_from(sim, i);
+    struct engine_event signal = sim_signal();
+    return broken ? broken : handle(sim, &signal);
+}
+
 const char *sim_run(struct sim *sim)
 {
     const char *broken = handle(sim, &(struct engine_event){.kind = EVENT_RUN});
-    for (int steps = 0; !broken && !sim->exited; steps++) {
+    for (int steps = 0; (!broken || sim->goes_on) && !sim->exited; steps++) {
         int64_t next = next_time(sim);
         if (next == INT64_MAX || steps > 100000)
             return "L1: nothing will ever happen again, and it has not ended";
         broken = step(sim, next);
     }
-    if (!broken)
+    if (!broken || sim->goes_on)
         broken = invariants_exit(&sim->invariants, sim->engine);
-    return broken;
+    return broken || !sim->exited ? broken : after_exit(sim);
 }

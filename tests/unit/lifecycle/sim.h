@@ -52,6 +52,7 @@ struct sim {
     uint32_t external_count;
     int64_t now;
     uint64_t ties; /* seed of the order in which returns of the same time come; 0: that of adding */
+    bool goes_on;  /* though an invariant is broken, to see which others are */
     bool exited;
     int status;
     bool forced;
