@@ -26,14 +26,14 @@ struct engine *engine_new(const struct plan *plan)
     engine->calls = memory_zalloc((plan->count * 2U + 1) * sizeof *engine->calls);
     engine->left_count = plan->count;
     engine->plain_left = engine->plain_kept = plan->count - plan->base_count;
-    engine->last_plain = PLAN_NONE;
-    engine->cause.part = PLAN_NONE;
+    engine->last_plain_at = INT64_MIN;
     for (uint32_t i = 0; i < plan->count; i++) {
         struct engine_part *part = &engine->parts[i];
         part->running = OP_NONE;
         part->end = part->timer = part->limit = ENGINE_NEVER;
         part->dependants_left = part->dependants_kept = plan->parts[i].dependant_count;
-        part->last_dependant = part->waited_for_part = part->held_by = PLAN_NONE;
+        part->last_dependant_at = INT64_MIN;
+        part->waited_for_part = part->held_by = PLAN_NONE;
         part->restarts = memory_zalloc(((size_t)plan->parts[i].restart.most + 1) * sizeof *part->restarts);
     }
     return engine;
@@ -94,9 +94,7 @@ void engine_outcome(struct engine *engine, uint32_t index, enum op op, enum outc
     step->outcome = outcome;
     step->why = why;
     step->done = engine->now;
-    if (!step->called)
-        step->at = engine->now;
-    step->used = engine->now - step->at;
+    step->used = step->called ? engine->now - step->at : 0;
 }
 
 void engine_skip(struct engine *engine, uint32_t index, enum op first, enum op last, enum skip_why why)
@@ -197,16 +195,15 @@ static void expire(struct engine *engine, bool tick)
     }
 }
 
+/* One pass each: components are taken in an order in which nothing that comes later makes something earlier
+ * due, and destroy enables no step. */
 static void advance(struct engine *engine)
 {
-    bool changed = true;
-    while (changed && engine->phase != PHASE_EXITED) {
-        if (engine->phase == PHASE_STOPPING) {
-            changed = stop_advance(engine);
-            changed = exit_advance(engine) || changed;
-        } else {
-            changed = start_advance(engine);
-        }
+    if (engine->phase != PHASE_STOPPING)
+        start_advance(engine);
+    if (engine->phase == PHASE_STOPPING) {
+        stop_advance(engine);
+        exit_advance(engine);
     }
 }
 
@@ -243,8 +240,7 @@ const struct engine_action *engine_handle(struct engine *engine, const struct en
 
     engine->now = max_ms(engine->now, now);
     apply(engine, event);
-    if (engine->phase != PHASE_EXITED)
-        expire(engine, event->kind == EVENT_TICK);
+    expire(engine, event->kind == EVENT_TICK);
     if (engine->phase != PHASE_IDLE)
         advance(engine);
 

@@ -92,7 +92,7 @@ struct engine_part {
     enum wait_kind waited_for;
     uint32_t waited_for_part;
     uint32_t dependants_left, dependants_kept; /* not ended; not destroyed. Without what base implies */
-    uint32_t last_dependant;
+    uint32_t last_dependant;                   /* to end */
     int64_t last_dependant_at;
 
     int64_t *restarts; /* a ring of the last `most` ones */

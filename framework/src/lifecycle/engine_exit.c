@@ -62,9 +62,7 @@ static uint32_t holder(const struct engine *engine, uint32_t index)
     for (uint32_t i = engine->plan->count; i-- > 0;) {
         uint32_t other = engine->plan->order[i];
         if (engine->parts[other].destroy != DESTROY_DONE && plan_needs(engine->plan, other, index))
-            return held(engine, other) == SKIP_HELD && engine->parts[other].held_by != PLAN_NONE
-                       ? engine->parts[other].held_by
-                       : other;
+            return engine->parts[other].held_by != PLAN_NONE ? engine->parts[other].held_by : other;
     }
     return PLAN_NONE;
 }
@@ -128,20 +126,17 @@ void exit_now(struct engine *engine)
     leave(engine, SKIP_SIGNAL);
 }
 
-bool exit_advance(struct engine *engine)
+void exit_advance(struct engine *engine)
 {
-    bool changed = false, destroying = false;
+    bool destroying = false;
     for (uint32_t i = engine->plan->count; i-- > 0;) {
         uint32_t index = engine->plan->order[i];
-        struct engine_part *part = part_of(engine, index);
+        const struct engine_part *part = part_of(engine, index);
         if (part->state == PART_ENDED && part->destroy == DESTROY_NO && engine->now < engine->work_end &&
-            held(engine, index) == SKIP_NONE) {
+            held(engine, index) == SKIP_NONE)
             call_destroy(engine, index);
-            changed = true;
-        }
         destroying = destroying || part->destroy == DESTROY_RUNNING;
     }
-    if (!changed && !destroying && engine->left_count == 0)
+    if (!destroying && engine->left_count == 0)
         leave(engine, SKIP_DEADLINE);
-    return changed;
 }

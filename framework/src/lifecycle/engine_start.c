@@ -17,7 +17,6 @@ static void call_start(struct engine *engine, uint32_t index)
         engine_call(engine, index, OP_START, limit, limit + plan->cut_min);
         return;
     }
-    engine_outcome(engine, index, OP_START, OUTCOME_CLEAN, SKIP_NONE);
     part->state = PART_UP;
     part->was_up = true;
     part->up_at = engine->now;
@@ -41,9 +40,8 @@ static bool needs_are_up(const struct engine *engine, uint32_t index)
     return plan->base || base_is_up(engine);
 }
 
-bool start_advance(struct engine *engine)
+void start_advance(struct engine *engine)
 {
-    bool changed = false;
     for (uint32_t i = 0; i < engine->plan->count; i++) {
         uint32_t index = engine->plan->order[i];
         const struct engine_part *part = part_of(engine, index);
@@ -51,19 +49,16 @@ bool start_advance(struct engine *engine)
         if (waits && engine->phase == PHASE_STARTING && engine->now >= engine->start_end) {
             stop_begin(engine, CAUSE_START, index,
                        "start_total_ms of the app was over before it could start");
-            return true;
+            return;
         }
-        if (waits && needs_are_up(engine, index)) {
+        if (waits && needs_are_up(engine, index))
             call_start(engine, index);
-            changed = true;
-        }
     }
     if (engine->phase == PHASE_STARTING && engine->up_count == engine->plan->count) {
         engine->phase = PHASE_RUNNING;
         engine->was_ready = true;
         engine_act(engine, (struct engine_action){.kind = ACTION_READY, .part = PLAN_NONE, .op = OP_NONE});
     }
-    return changed;
 }
 
 /* ---- Restart ---- */
@@ -73,8 +68,6 @@ static bool take_restart(struct engine *engine, uint32_t index)
 {
     struct engine_part *part = part_of(engine, index);
     const struct plan_restart *policy = &engine->plan->parts[index].restart;
-    if (policy->most == 0)
-        return false;
     uint32_t most = (uint32_t)policy->most;
     while (part->restart_count) {
         uint32_t oldest = (part->restart_next + most - part->restart_count) % most;
@@ -152,7 +145,6 @@ static void start_did_not(struct engine *engine, uint32_t index, const char *tex
     engine_outcome(engine, index, OP_START, OUTCOME_FAILED, SKIP_NONE);
     if (part->state == PART_ENDED)
         return;
-    part->timer = ENGINE_NEVER;
     bool restart = engine->phase == PHASE_RUNNING;
     if (restart && take_restart(engine, index)) {
         start_back_off(engine, index);

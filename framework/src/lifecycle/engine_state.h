@@ -39,8 +39,8 @@ void start_timer(struct engine *engine, uint32_t index);
 void start_failed_part(struct engine *engine, uint32_t index, const char *text);
 /* The steps of a restart are done: waits for the next start. */
 void start_back_off(struct engine *engine, uint32_t index);
-/* One pass; true when something changed. */
-bool start_advance(struct engine *engine);
+/* Calls who can be; may begin a stop. */
+void start_advance(struct engine *engine);
 
 /* ---- engine_stop.c: a stop's begin, turns, steps, end ---- */
 
@@ -52,13 +52,14 @@ void stop_cut(struct engine *engine, uint32_t index);
 void stop_step_returned(struct engine *engine, uint32_t index, const struct engine_event *event);
 void stop_step_timer(struct engine *engine, uint32_t index);
 void stop_end_part(struct engine *engine, uint32_t index);
-bool stop_advance(struct engine *engine);
+void stop_advance(struct engine *engine);
 
 /* ---- engine_exit.c: destroy and exit ---- */
 
 void exit_destroy_returned(struct engine *engine, uint32_t index, const struct engine_event *event);
 void exit_destroy_timer(struct engine *engine, uint32_t index);
-bool exit_advance(struct engine *engine);
+/* May leave. */
+void exit_advance(struct engine *engine);
 /* Nothing follows. */
 void exit_now(struct engine *engine);
 

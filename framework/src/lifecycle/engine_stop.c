@@ -36,21 +36,12 @@ static void begin_part(struct engine *engine, uint32_t index)
         cancel_start(engine, index);
         break;
     case PART_BACKOFF:
-        part->timer = ENGINE_NEVER;
-        engine_outcome(engine, index, OP_START, OUTCOME_SKIPPED, SKIP_WAS_DOWN);
         for (enum op op = OP_QUIESCE; op <= OP_FINISH; op++)
             part->steps[op] = (struct engine_step){0};
         engine_skip(engine, index, OP_QUIESCE, OP_FINISH, SKIP_WAS_DOWN);
         stop_end_part(engine, index);
         break;
-    case PART_QUIESCE: /* a restart's steps are the stop's own from now on */
-    case PART_DRAIN:
-    case PART_FINISH:
-        part->give_up = min_ms(part->give_up, part->end);
-        part->timer = min_ms(part->timer, part->end);
-        break;
-    case PART_UP:
-    case PART_ENDED:
+    default: /* a restart's steps are the stop's own from now on: they had their reserve, which fits any window */
         break;
     }
 }
@@ -85,25 +76,20 @@ void stop_end_part(struct engine *engine, uint32_t index)
     for (uint32_t i = 0; i < plan->need_count; i++) {
         struct engine_part *on = part_of(engine, plan->needs[i]);
         on->dependants_left--;
-        if (on->last_dependant == PLAN_NONE || on->last_dependant_at < engine->now) {
-            on->last_dependant = index;
-            on->last_dependant_at = engine->now;
-        }
+        on->last_dependant = index;
+        on->last_dependant_at = engine->now;
     }
     if (plan->base)
         return;
     engine->plain_left--;
-    if (engine->last_plain == PLAN_NONE || engine->last_plain_at < engine->now) {
-        engine->last_plain = index;
-        engine->last_plain_at = engine->now;
-    }
+    engine->last_plain = index;
+    engine->last_plain_at = engine->now;
 }
 
 /* In a stop a step that has no time at all is not called: nothing would come of it but a thread that runs. */
 static bool has_time(const struct engine *engine, const struct engine_part *part, enum op op)
 {
-    int64_t end = op == OP_FINISH ? part->end : min_ms(part->give_up, part->end);
-    return engine->now < end && engine->now < engine->work_end;
+    return engine->now < (op == OP_FINISH ? part->end : part->give_up);
 }
 
 static void call_step(struct engine *engine, uint32_t index, enum op op)
@@ -133,11 +119,9 @@ static void go_on(struct engine *engine, uint32_t index, enum op op)
                 call_step(engine, index, op);
                 return;
             }
-            engine_skip(engine, index, op, OP_FINISH, SKIP_DEADLINE);
             stop_begin(engine, CAUSE_COMPONENT, index, part->failure); /* no restart over what was left out */
             break;
         }
-        engine_outcome(engine, index, op, OUTCOME_CLEAN, SKIP_NONE);
         if (op == OP_DRAIN)
             part->drained = true;
     }
@@ -152,7 +136,6 @@ static void remember_wait(struct engine *engine, uint32_t index)
     struct engine_part *part = part_of(engine, index);
     const struct plan_part *plan = &engine->plan->parts[index];
     int64_t latest = engine->t0;
-    part->waited_for = WAIT_NONE;
     if (!plan->announcer && engine->announce_until > latest) {
         part->waited_for = WAIT_PRE_DRAIN;
         latest = engine->announce_until;
@@ -161,12 +144,12 @@ static void remember_wait(struct engine *engine, uint32_t index)
         part->waited_for = WAIT_START;
         latest = part->up_at;
     }
-    if (part->last_dependant != PLAN_NONE && part->last_dependant_at > latest) {
+    if (part->last_dependant_at > latest) {
         part->waited_for = WAIT_PART;
         part->waited_for_part = part->last_dependant;
         latest = part->last_dependant_at;
     }
-    if (plan->base && engine->last_plain != PLAN_NONE && engine->last_plain_at > latest) {
+    if (plan->base && engine->last_plain_at > latest) {
         part->waited_for = WAIT_PART;
         part->waited_for_part = engine->last_plain;
     }
@@ -205,7 +188,6 @@ void stop_cut(struct engine *engine, uint32_t index)
         return;
     part->until = min_ms(part->until, engine->now);
     part->give_up = min_ms(part->give_up, engine->now + reserve_of(engine, index));
-    part->give_up = min_ms(part->give_up, part->end);
     part->timer = part->give_up;
     engine_limit(engine, index, part->state == PART_DRAIN ? engine->now : part->give_up);
 }
@@ -257,7 +239,6 @@ void stop_step_returned(struct engine *engine, uint32_t index, const struct engi
     remember_step(engine, index, event);
     if (part->state == PART_ENDED)
         return;
-    part->timer = ENGINE_NEVER;
     if (part->stuck) /* no restart over work that still runs */
         stop_begin(engine, CAUSE_COMPONENT, index, part->failure);
     go_on(engine, index, event->op + 1);
@@ -285,17 +266,11 @@ static bool may_have_turn(const struct engine *engine, uint32_t index)
     return plan->announcer || engine->now >= engine->announce_until;
 }
 
-bool stop_advance(struct engine *engine)
+void stop_advance(struct engine *engine)
 {
-    bool changed = false;
-    for (uint32_t i = engine->plan->count; i-- > 0;) {
-        uint32_t index = engine->plan->order[i];
-        if (may_have_turn(engine, index)) {
-            stop_turn(engine, index);
-            changed = true;
-        }
-    }
-    return changed;
+    for (uint32_t i = engine->plan->count; i-- > 0;)
+        if (may_have_turn(engine, engine->plan->order[i]))
+            stop_turn(engine, engine->plan->order[i]);
 }
 
 /* ---- The second signal ---- */
@@ -304,21 +279,11 @@ static void escalate_part(struct engine *engine, uint32_t index)
 {
     struct engine_part *part = part_of(engine, index);
     part->end = min_ms(part->end, engine->work_end - engine->plan->parts[index].tail);
-    switch (part->state) {
-    case PART_STARTING:
+    stop_cut(engine, index);
+    if (part->state == PART_STARTING || part->state == PART_FINISH)
         part->timer = min_ms(part->timer, part->end);
-        break;
-    case PART_QUIESCE:
-    case PART_DRAIN:
-        stop_cut(engine, index);
-        break;
-    case PART_FINISH:
-        part->timer = min_ms(part->timer, part->end);
+    if (part->state == PART_FINISH)
         engine_limit(engine, index, part->end);
-        break;
-    default:
-        break;
-    }
 }
 
 void stop_escalate(struct engine *engine)

@@ -242,8 +242,7 @@ static bool sort(struct plan *plan)
         missing[i] = plan->parts[i].need_count;
     uint32_t done = sort_kind(plan, true, 0, missing);
     done = sort_kind(plan, false, done, missing);
-    if (done < plan->count)
-        report_cycles(plan, missing);
+    report_cycles(plan, missing);
     for (uint32_t i = 0; i < done; i++)
         plan->parts[plan->order[i]].rank = i;
     free(missing);
@@ -268,7 +267,6 @@ static void set_windows(struct plan *plan)
     const struct plan_options *options = &plan->options;
     struct plan_part virtual_base = {.tail_next = PLAN_NONE};
     plan->longest = PLAN_NONE;
-    plan->longest_ms = -1;
     for (uint32_t i = 0; i < plan->count; i++) {
         struct plan_part *part = &plan->parts[plan->order[i]];
         part->tail_next = PLAN_NONE;
@@ -282,7 +280,7 @@ static void set_windows(struct plan *plan)
         part->turn_latest = part->end - part->reserve;
         part->turn_first = part->announcer ? 0 : options->pre_drain_ms;
         int64_t length = part->turn_first + part->reserve + part->tail + options->report_ms;
-        if (length > plan->longest_ms) {
+        if (plan->longest == PLAN_NONE || length > plan->longest_ms) {
             plan->longest_ms = length;
             plan->longest = plan->order[i];
         }

@@ -92,53 +92,71 @@ static void mix_time_left(uint64_t *hash, int64_t time, int64_t now)
     mix_time(hash, time < now ? now : time, now);
 }
 
+/* As far as the exit's status depends on it. */
+static uint64_t kind_of(enum outcome outcome, enum skip_why why)
+{
+    if (outcome == OUTCOME_SKIPPED)
+        return why == SKIP_NOT_STARTED || why == SKIP_START_FAILED || why == SKIP_WAS_DOWN ? 1 : 2;
+    return outcome == OUTCOME_NONE ? 0 : outcome == OUTCOME_CLEAN ? 1 : outcome == OUTCOME_ABANDONED ? 3 : 4;
+}
+
 /* What the engine decides by; not what it only reports (texts, when and how long). */
 static void mix_part(uint64_t *hash, const struct engine_part *part, uint32_t most, int64_t now)
 {
+    bool ended = part->state == PART_ENDED;
     mix(hash, (uint64_t)part->state | (uint64_t)part->running << 4 | (uint64_t)part->destroy << 8 |
                   (uint64_t)part->was_up << 12 | (uint64_t)part->drained << 13 | (uint64_t)part->stuck << 14 |
-                  (uint64_t)part->failed << 15 | (uint64_t)part->has_turn << 16 |
-                  (uint64_t)part->dependants_left << 20 | (uint64_t)part->dependants_kept << 24);
+                  (uint64_t)(part->failed && !ended) << 15 | (uint64_t)part->dependants_left << 20 |
+                  (uint64_t)part->dependants_kept << 24);
+    uint64_t steps = 0;
     for (enum op op = OP_START; op < OP_COUNT; op++)
-        mix(hash, (uint64_t)part->steps[op].outcome | (uint64_t)part->steps[op].why << 8 |
-                      (uint64_t)part->steps[op].called << 16);
+        steps = steps << 3 | kind_of(part->steps[op].outcome, part->steps[op].why);
+    mix(hash, steps);
     mix_time(hash, part->timer, now);
-    if (part->running != OP_NONE)
+    if (part->running != OP_NONE && !ended)
         mix_time(hash, part->limit, now);
-    if (part->state != PART_ENDED) {
+    if (part->state == PART_QUIESCE || part->state == PART_DRAIN) {
         mix_time(hash, part->until, now);
         mix_time(hash, part->give_up, now);
-        mix_time(hash, part->end, now);
     }
+    if (!ended)
+        mix_time(hash, part->end, now);
     for (uint32_t i = 0; i < part->restart_count; i++)
         mix_time(hash, part->restarts[(part->restart_next + most - part->restart_count + i) % most], now);
 }
 
+/* What the invariants judge by. Before a component has finished it counts whether its steps came back in time. */
 static void mix_seen(uint64_t *hash, const struct seen_part *seen, const struct plan_part *plan, int64_t now)
 {
     const bool facts[] = {seen->up,   seen->late_up, seen->restarting, seen->failed,     seen->given_up,
                           seen->gone, seen->stuck,   seen->unclean,    seen->late_start, seen->in_restart};
-    uint64_t bits = (uint64_t)seen->running;
+    uint64_t bits = (uint64_t)seen->running, steps = 0;
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
         bits = bits << 1 | facts[i];
+    bool finishes = seen->called[OP_FINISH];
     for (enum op op = OP_START; op < OP_COUNT; op++) {
-        bool in_time = seen->returned[op] && seen->returned_at[op] < seen->give_up;
+        bool in_time = !finishes && seen->returned[op] && seen->returned_at[op] < seen->end;
         bits = bits << 3 | (uint64_t)(seen->called[op] << 2 | seen->returned[op] << 1 | in_time);
+        steps = steps << 3 | (uint64_t)(seen->outcomes[op] != OUTCOME_NONE) << 2 |
+                (uint64_t)(seen->expected[op] != OUTCOME_NONE) << 1 |
+                (seen->expected[op] == OUTCOME_ABANDONED);
     }
-    bits =
-        bits << 1 | (seen->returned[OP_DRAIN] && seen->returned_at[OP_DRAIN] <= seen->until + plan->cut_min);
+    bool drained_in_time =
+        seen->returned[OP_DRAIN] && seen->returned_at[OP_DRAIN] <= seen->until + plan->cut_min;
     mix(hash, bits);
-    for (enum op op = OP_START; op < OP_COUNT; op++)
-        mix(hash, seen->outcomes[op]);
+    mix(hash, steps << 1 | (!finishes && drained_in_time));
     if (seen->running != OP_NONE)
-        mix_time(hash, seen->limit, now);
+        mix_time(hash, seen->limit, now), mix_time(hash, seen->most, now);
     if (seen->running == OP_DESTROY)
         mix_time(hash, seen->destroy_end, now);
+    if (seen->running == OP_START)
+        mix_time(hash, seen->start_end, now);
     if (seen->gone)
         return;
-    const int64_t times[] = {seen->until, seen->give_up, seen->finish_end, seen->start_end, seen->end};
-    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        mix_time(hash, times[i], now);
+    const int64_t before[] = {seen->until, seen->give_up}, after[] = {seen->finish_end, seen->finish_end};
+    for (size_t i = 0; i < 2; i++)
+        mix_time(hash, finishes ? after[i] : before[i], now);
+    mix_time(hash, seen->end, now);
 }
 
 static uint64_t hash_of(const struct explorer *explorer)
@@ -148,10 +166,10 @@ static uint64_t hash_of(const struct explorer *explorer)
     uint64_t hash = 0;
     mix(&hash, (uint64_t)engine->phase | (uint64_t)engine->cause.kind << 8 |
                    (uint64_t)engine->up_count << 16 | (uint64_t)engine->signal_count << 24 |
-                   (uint64_t)at->signals << 32 | (uint64_t)at->faults << 36 |
-                   (uint64_t)at->seen.announced << 40 | (uint64_t)(engine->now == at->now) << 41 |
-                   (uint64_t)engine->left_count << 44 | (uint64_t)engine->plain_left << 48 |
-                   (uint64_t)engine->plain_kept << 52);
+                   (uint64_t)at->signals << 32 | (uint64_t)at->seen.announced << 40 |
+                   (uint64_t)(engine->now == at->now) << 41 | (uint64_t)engine->left_count << 44 |
+                   (uint64_t)engine->plain_left << 48 | (uint64_t)engine->plain_kept << 52);
+    mix(&hash, at->faults);
     mix_time_left(&hash, engine->announce_until, at->now);
     mix_time(&hash, engine->work_end, at->now);
     if (engine->phase == PHASE_STARTING)
@@ -250,6 +268,17 @@ static void wait(struct explorer *explorer)
 }
 
 /* False when it takes more faults than there are left. */
+static bool take_faults(struct node *at, uint32_t faults)
+{
+    if (at->faults == EXPLORE_NO_BOUND)
+        return true;
+    if (faults > at->faults)
+        return false;
+    at->faults -= faults;
+    return true;
+}
+
+/* False as take_faults(). */
 static bool handle(struct explorer *explorer, const struct engine_event *event)
 {
     struct node *at = &explorer->at;
@@ -258,9 +287,8 @@ static bool handle(struct explorer *explorer, const struct engine_event *event)
     const struct engine_action *actions = engine_handle(explorer->engine, event, at->now, &count);
     for (uint32_t i = 0; i < count; i++)
         hangs += actions[i].kind == ACTION_STACKS;
-    if (hangs > at->faults)
+    if (!take_faults(at, hangs))
         return false;
-    at->faults -= hangs;
     explorer->broken = invariants_actions(&at->seen, actions, count, explorer->engine, at->now);
     if (!explorer->broken && explorer->engine->phase == PHASE_EXITED) {
         explorer->broken = invariants_exit(&at->seen, explorer->engine);
@@ -276,9 +304,8 @@ static bool take(struct explorer *explorer, struct choice choice)
     static const struct weir_work lost = {.in_flight = 1, .cancelled = 1},
                                   stuck = {.in_flight = 1, .stuck = 1};
     struct engine_event event = {.kind = EVENT_RETURNED, .part = choice.part, .op = choice.op};
-    if (choice.faults > explorer->at.faults)
+    if (!take_faults(&explorer->at, choice.faults))
         return false;
-    explorer->at.faults -= choice.faults;
     switch (choice.kind) {
     case RETURN_OK:
         break;

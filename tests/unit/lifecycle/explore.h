@@ -8,12 +8,14 @@
 #include "lifecycle/plan.h"
 
 #define EXPLORE_PARTS_MAX 4
+#define EXPLORE_NO_BOUND UINT32_MAX
 
 struct explore_scope {
     bool from_start; /* else from the moment when all are up */
     bool stop;       /* asked to stop otherwise than by a signal, too */
     uint32_t signals;
-    uint32_t faults; /* in all: an error, a hang, lost work, stuck work, a failure at run time */
+    uint32_t
+        faults; /* in all: an error, a hang, lost work, stuck work, a failure at run time; or EXPLORE_NO_BOUND */
 };
 
 struct explore_count {

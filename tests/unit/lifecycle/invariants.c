@@ -1,9 +1,8 @@
 #include "test.h"
 
-#include "invariants.h"
+#include "invariants_seen.h"
 
 #include <stdio.h>
-#include <sysexits.h>
 
 #define NEVER INT64_MAX
 
@@ -21,7 +20,7 @@ const char *const invariants_rules[INVARIANTS_RULES] = {"S1",  "S2", "S3", "S4",
                                                         "S7",  "S8", "S9", "S10", "S11", "S12",
                                                         "S13", "L1", "L2", "L3",  "L4",  "L5"};
 
-static void broken(struct invariants *seen, const char *rule, uint32_t part, int64_t now)
+void seen_broken(struct invariants *seen, const char *rule, uint32_t part, int64_t now)
 {
     static const char *const of_time[] = {"S2", "S5", "S6", "S7", "S11:", "S13", "L"};
     for (size_t i = 0; seen->frozen && i < sizeof of_time / sizeof of_time[0]; i++)
@@ -35,12 +34,6 @@ static void broken(struct invariants *seen, const char *rule, uint32_t part, int
         snprintf(seen->broken, sizeof seen->broken, "%s: %s at %lld", rule,
                  part == PLAN_NONE ? "" : seen->plan->parts[part].name, (long long)now);
 }
-
-#define EXPECT(condition, rule, part)                                                                        \
-    do {                                                                                                     \
-        if (!(condition))                                                                                    \
-            broken(seen, rule ": " #condition, part, now);                                                   \
-    } while (0)
 
 void invariants_init(struct invariants *seen, const struct plan *plan)
 {
@@ -57,24 +50,24 @@ void invariants_init(struct invariants *seen, const struct plan *plan)
 
 /* ---- What the rules say of a component ---- */
 
-static bool has_steps(const struct plan_part *plan)
+bool seen_has_steps(const struct plan_part *plan)
 {
     return plan->has[OP_QUIESCE] || plan->has[OP_DRAIN] || plan->has[OP_FINISH];
 }
 
-static enum op last_step(const struct plan_part *plan)
+enum op seen_last_step(const struct plan_part *plan)
 {
     return plan->has[OP_FINISH] ? OP_FINISH : plan->has[OP_DRAIN] ? OP_DRAIN : OP_QUIESCE;
 }
 
-static bool had_turn(const struct seen_part *part)
+bool seen_had_turn(const struct seen_part *part)
 {
     return part->called[OP_QUIESCE] || part->called[OP_DRAIN] || part->called[OP_FINISH];
 }
 
 static bool serves(const struct seen_part *part)
 {
-    return part->up && !part->restarting && !had_turn(part);
+    return part->up && !part->restarting && !seen_had_turn(part);
 }
 
 static bool needs_serve(const struct invariants *seen, uint32_t index)
@@ -103,11 +96,11 @@ static bool ended(const struct invariants *seen, uint32_t index, int64_t now, en
         return now >= part->start_end;
     if (!part->up)
         return true;
-    if (!has_steps(plan))
+    if (!seen_has_steps(plan))
         return turn_may_come(seen, index, now, due);
-    if (part->returned[last_step(plan)] || now >= part->end)
+    if (part->returned[seen_last_step(plan)] || now >= part->end)
         return true;
-    return part->called[OP_FINISH] ? now >= part->finish_end : had_turn(part) && now >= part->give_up;
+    return part->called[OP_FINISH] ? now >= part->finish_end : seen_had_turn(part) && now >= part->give_up;
 }
 
 static bool turn_may_come(const struct invariants *seen, uint32_t index, int64_t now, enum due due)
@@ -133,7 +126,7 @@ static bool drained(const struct invariants *seen, uint32_t index)
 
 static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now);
 
-static bool may_be_destroyed(const struct invariants *seen, uint32_t index, int64_t now)
+bool seen_may_be_destroyed(const struct invariants *seen, uint32_t index, int64_t now)
 {
     const struct seen_part *part = &seen->parts[index];
     if (part->running != OP_NONE || part->stuck || !drained(seen, index) ||
@@ -148,7 +141,7 @@ static bool may_be_destroyed(const struct invariants *seen, uint32_t index, int6
 static bool destroyed(const struct invariants *seen, uint32_t index, int64_t now)
 {
     return seen->plan->parts[index].has[OP_DESTROY] ? seen->parts[index].returned[OP_DESTROY]
-                                                    : may_be_destroyed(seen, index, now);
+                                                    : seen_may_be_destroyed(seen, index, now);
 }
 
 /* ---- Events ---- */
@@ -180,13 +173,20 @@ static void see_return(struct invariants *seen, const struct engine_event *event
     part->running = OP_NONE;
     part->returned[event->op] = true;
     part->returned_at[event->op] = now;
+    if (!late) {
+        bool lost = (event->op == OP_DRAIN || event->op == OP_FINISH) && lost_something(event->work);
+        part->expected[event->op] = event->status != WEIR_OK && event->op != OP_DESTROY ? OUTCOME_FAILED
+                                    : lost                                              ? OUTCOME_CUT
+                                                                                        : OUTCOME_CLEAN;
+        part->statuses[event->op] = event->op == OP_DESTROY ? WEIR_OK : event->status;
+    }
     if (event->op == OP_DESTROY)
         return;
     if (event->op == OP_START) {
         part->late_start = seen->stopping;
         part->up = event->status == WEIR_OK && !late;
         part->late_up = event->status == WEIR_OK && late;
-        part->unclean = late && has_steps(plan);
+        part->unclean = late && seen_has_steps(plan);
         seen->may_restart = part->failed && part->up;
         return;
     }
@@ -194,7 +194,7 @@ static void see_return(struct invariants *seen, const struct engine_event *event
         part->stuck = event->work && event->work->stuck;
     part->unclean = part->unclean || late || event->status != WEIR_OK ||
                     (event->op != OP_QUIESCE && lost_something(event->work));
-    if (!seen->stopping && event->op == last_step(plan) && !part->stuck) {
+    if (!seen->stopping && event->op == seen_last_step(plan) && !part->stuck) {
         part->up = false; /* until its next start */
         part->unclean = false;
         memset(part->outcomes, 0, sizeof part->outcomes);
@@ -204,9 +204,11 @@ static void see_return(struct invariants *seen, const struct engine_event *event
 static void cut_now(struct invariants *seen, uint32_t index, int64_t now)
 {
     struct seen_part *part = &seen->parts[index];
-    if (!had_turn(part))
+    if (!seen_had_turn(part))
         return;
     part->until = least(part->until, now);
+    if (part->running == OP_DRAIN)
+        part->most = least(part->most, now);
     part->give_up = least(least(part->give_up, now + seen->plan->parts[index].reserve), part->end);
 }
 
@@ -227,6 +229,8 @@ static void see_second_signal(struct invariants *seen, int64_t now)
             part->end = least(part->end, seen->work_end - seen->plan->parts[i].tail);
             part->start_end = least(part->start_end, part->end);
             part->finish_end = least(part->finish_end, part->end);
+            if (part->running == OP_FINISH)
+                part->most = least(part->most, part->end);
             if (!part->called[OP_FINISH])
                 cut_now(seen, i, now);
         }
@@ -260,6 +264,17 @@ void invariants_event(struct invariants *seen, const struct engine_event *event,
 
 /* ---- Actions ---- */
 
+/* Its steps were those of a restart; whether it started stays. */
+static void forget_cycle(struct seen_part *part)
+{
+    memset(part->outcomes, 0, sizeof part->outcomes);
+    for (enum op op = OP_QUIESCE; op <= OP_FINISH; op++) {
+        part->called[op] = part->returned[op] = false;
+        part->expected[op] = OUTCOME_NONE;
+        part->statuses[op] = WEIR_OK;
+    }
+}
+
 static void see_announcement(struct invariants *seen, int64_t now)
 {
     EXPECT(!seen->stopping, "S10", PLAN_NONE);
@@ -272,13 +287,15 @@ static void see_announcement(struct invariants *seen, int64_t now)
         struct seen_part *part = &seen->parts[i];
         const struct plan_part *plan = &seen->plan->parts[i];
         part->end = now + plan->end;
-        part->in_restart = had_turn(part);
+        part->in_restart = seen_had_turn(part);
         part->give_up = least(part->give_up, part->end);
         part->finish_end = least(part->finish_end, part->end);
         if (part->running == OP_START)
+            part->most = least(part->most, now);
+        if (part->running == OP_START)
             part->start_end = least(now + most(plan->reserve, PLAN_CUT_MIN_DEFAULT_MS), part->end);
         if (!part->up && part->running == OP_NONE)
-            memset(part->outcomes, 0, sizeof part->outcomes); /* of a cycle that is over */
+            forget_cycle(part);
     }
 }
 
@@ -333,12 +350,13 @@ static void see_step(struct invariants *seen, uint32_t index, enum op op, int64_
         EXPECT(!plan->has[before] || part->returned[before], "S3", index);
     for (enum op after = op; after < OP_COUNT; after++)
         EXPECT(!part->called[after], "S3", index);
-    if (!had_turn(part))
+    if (!seen_had_turn(part))
         see_turn(seen, index, now);
     if (seen->stopping) {
         EXPECT(limit <= part->end, "S6", index);
         EXPECT(now < part->end, "S6", index);
     }
+    EXPECT(op == OP_FINISH || now < part->give_up, "S6", index);
     if (op == OP_DRAIN)
         EXPECT(limit == most(part->until, now), "S6", index);
     if (op == OP_FINISH) {
@@ -360,15 +378,16 @@ static void see_call(struct invariants *seen, const struct engine_action *action
     } else if (action->op == OP_DESTROY) {
         EXPECT(seen->stopping, "S4", index);
         EXPECT(!part->called[OP_DESTROY], "S4", index);
-        EXPECT(may_be_destroyed(seen, index, now), "S4", index);
+        EXPECT(seen_may_be_destroyed(seen, index, now), "S4", index);
         part->destroy_end = least(now + seen->plan->options.destroy_max_ms, seen->work_end);
     } else {
         see_step(seen, index, action->op, action->limit, now);
     }
     EXPECT(!seen->stopping || now < seen->work_end, "L1", index);
     part->called[action->op] = true;
+    part->given_up = false;
     part->running = action->op;
-    part->limit = action->limit;
+    part->limit = part->most = action->limit;
 }
 
 static void see_limit(struct invariants *seen, const struct engine_action *action, int64_t now)
@@ -386,6 +405,7 @@ static void see_given_up(struct invariants *seen, const struct engine_action *ac
     EXPECT(part->running == action->op, "S9", action->part);
     EXPECT(now >= time_of(part, action->op), "L4", action->part);
     part->given_up = true;
+    part->expected[action->op] = OUTCOME_ABANDONED;
 }
 
 /* Components without a start are up as soon as all that they need is. */
@@ -424,7 +444,7 @@ static bool something_goes_on(const struct invariants *seen, int64_t now, enum d
 {
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         const struct seen_part *part = &seen->parts[i];
-        bool waits = part->up && !had_turn(part) && !seen->plan->parts[i].announcer;
+        bool waits = part->up && !seen_had_turn(part) && !seen->plan->parts[i].announcer;
         if (waits && now < seen->announce_until)
             return true;
         if (part->running == OP_DESTROY ? now < part->destroy_end + (due == DUE_WAITS)
@@ -439,7 +459,7 @@ static void check_progress(struct invariants *seen, int64_t now, enum due due)
     EXPECT(something_goes_on(seen, now, due), "L2", PLAN_NONE);
     for (uint32_t i = 0; i < seen->plan->count; i++) {
         struct seen_part *part = &seen->parts[i];
-        bool waits = part->up && !had_turn(part) && has_steps(&seen->plan->parts[i]);
+        bool waits = part->up && !seen_had_turn(part) && seen_has_steps(&seen->plan->parts[i]);
         bool has_time = now < part->end && now < seen->work_end;
         EXPECT(!waits || !has_time || !turn_may_come(seen, i, now, due), "L3", i);
     }
@@ -457,8 +477,19 @@ static void check_next(struct invariants *seen, const struct engine *engine, int
         longest = most(longest, seen->plan->parts[i].cut_min);
     }
     EXPECT(seen->exited || all_serve || engine_next_timer(engine) != NEVER, "L1", PLAN_NONE);
+    EXPECT(!seen->exited || engine_next_timer(engine) == NEVER, "S10", PLAN_NONE);
     bool starting = !seen->ready && !seen->stopping;
     EXPECT(!starting || seen->start_end == NEVER || now <= seen->start_end + longest, "L1", PLAN_NONE);
+}
+
+/* What runs was told of every limit that has become earlier. */
+static void check_limits(struct invariants *seen, int64_t now)
+{
+    for (uint32_t i = 0; i < seen->plan->count; i++) {
+        const struct seen_part *part = &seen->parts[i];
+        EXPECT(part->running == OP_NONE || part->given_up || part->gone || part->limit <= part->most, "S6",
+               i);
+    }
 }
 
 static bool announces(const struct engine_action *actions, uint32_t count)
@@ -477,7 +508,7 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
         if (seen->may_restart) {
             struct seen_part *part = &seen->parts[seen->event_part];
             part->restarting = true;
-            part->up = has_steps(&seen->plan->parts[seen->event_part]);
+            part->up = seen_has_steps(&seen->plan->parts[seen->event_part]);
         }
         see_who_is_up(seen);
     }
@@ -511,8 +542,12 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
            PLAN_NONE);
     if (seen->stopping) {
         seen->announced = now >= seen->announce_until;
-        EXPECT(seen->cause == CAUSE_NONE || seen->cause == engine->cause.kind, "S10", PLAN_NONE);
-        seen->cause = engine->cause.kind;
+        const struct engine_cause *cause = &engine->cause;
+        EXPECT(seen->cause == CAUSE_NONE || (seen->cause == cause->kind && seen->cause_part == cause->part),
+               "S10", PLAN_NONE);
+        seen->cause = cause->kind;
+        seen->cause_part = cause->part;
+        check_limits(seen, now);
         EXPECT(seen->third || seen->signals >= 2 || now <= seen->work_end, "L1", PLAN_NONE);
         EXPECT(seen->third || seen->signals < 2 || now <= seen->work_end, "L5", PLAN_NONE);
         /* The tick that began the stop gave limits that may be due by now: they have a tick of their own. */
@@ -520,71 +555,5 @@ const char *invariants_actions(struct invariants *seen, const struct engine_acti
         if (!seen->exited)
             check_progress(seen, now, all_due ? DUE_COUNTS : DUE_WAITS);
     }
-    return seen->broken[0] ? seen->broken : NULL;
-}
-
-/* ---- Exit ---- */
-
-static void check_finish_was_due(struct invariants *seen, uint32_t index, int64_t now)
-{
-    const struct seen_part *part = &seen->parts[index];
-    const struct plan_part *plan = &seen->plan->parts[index];
-    if (!part->up || !has_steps(plan))
-        return;
-    EXPECT(had_turn(part) || part->late_start, "L4", index);
-    bool in_time = had_turn(part);
-    for (enum op op = OP_QUIESCE; op < OP_FINISH; op++)
-        in_time =
-            in_time && (!plan->has[op] || (part->returned[op] && part->returned_at[op] < part->give_up));
-    EXPECT(!in_time || !plan->has[OP_FINISH] || part->called[OP_FINISH], "L4", index);
-}
-
-static void check_part_at_exit(struct invariants *seen, uint32_t index, const struct engine *engine,
-                               int64_t now)
-{
-    const struct seen_part *part = &seen->parts[index];
-    const struct plan_part *plan = &seen->plan->parts[index];
-    for (enum op op = OP_START; op < OP_COUNT; op++) {
-        enum outcome outcome = engine->parts[index].steps[op].outcome;
-        EXPECT(outcome != OUTCOME_NONE, "S9", index);
-        EXPECT(outcome != OUTCOME_ABANDONED || part->called[op], "S9", index);
-        EXPECT(outcome != OUTCOME_SKIPPED || (plan->has[op] && (!part->called[op] || !part->up)), "S9",
-               index);
-    }
-    if (!seen->third) {
-        EXPECT(part->called[OP_DESTROY] || !plan->has[OP_DESTROY] || now >= seen->work_end ||
-                   !may_be_destroyed(seen, index, now),
-               "S5", index);
-        check_finish_was_due(seen, index, now);
-    }
-}
-
-static bool is_clean(const struct invariants *seen, uint32_t index)
-{
-    const struct seen_part *part = &seen->parts[index];
-    if (part->running != OP_NONE || part->stuck || part->unclean)
-        return false;
-    for (enum op op = OP_QUIESCE; op <= OP_FINISH; op++)
-        if (part->up && seen->plan->parts[index].has[op] && !part->returned[op])
-            return false;
-    return true;
-}
-
-const char *invariants_exit(struct invariants *seen, const struct engine *engine)
-{
-    int64_t now = engine->exited_at;
-    bool clean = true, runs = false;
-    for (uint32_t i = 0; i < seen->plan->count; i++) {
-        check_part_at_exit(seen, i, engine, now);
-        clean = clean && is_clean(seen, i);
-        runs = runs || seen->parts[i].running != OP_NONE || seen->parts[i].stuck;
-    }
-    int expected = engine->cause.kind == CAUSE_START       ? EX_UNAVAILABLE
-                   : engine->cause.kind == CAUSE_COMPONENT ? EX_SOFTWARE
-                   : clean                                 ? 0
-                                                           : EX_TEMPFAIL;
-    EXPECT(seen->exited, "S10", PLAN_NONE);
-    EXPECT(engine->exit_status == expected, "S11", PLAN_NONE);
-    EXPECT(engine->forced == runs, "S11 forced", PLAN_NONE);
     return seen->broken[0] ? seen->broken : NULL;
 }

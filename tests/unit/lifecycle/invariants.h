@@ -39,7 +39,10 @@ struct seen_part {
     bool in_restart; /* its steps began before the stop */
     int64_t limit;   /* of what runs */
     int64_t until, give_up, finish_end, start_end, destroy_end, end; /* by the rules, not by the engine */
+    int64_t most; /* what runs must have been told by now */
     enum outcome outcomes[OP_COUNT];
+    enum outcome expected[OP_COUNT]; /* by what came of it; NONE: it has not returned in its time */
+    enum weir_status statuses[OP_COUNT];
 };
 
 struct invariants {
@@ -54,6 +57,7 @@ struct invariants {
     int64_t start_end, t0, work_end, announce_until;
     uint32_t signals;
     enum cause_kind cause;
+    uint32_t cause_part;
     char broken[256]; /* the first one */
     uint32_t rules;   /* bits: all that were broken */
 };

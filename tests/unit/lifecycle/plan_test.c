@@ -305,6 +305,124 @@ static void a_need_named_twice_or_implied_by_base_is_one_edge(void **state)
     plan_destroy(plan);
 }
 
+static void assert_order(const struct graph_line *lines, const char *expected)
+{
+    struct plan *plan = graph_plan(&plain, lines);
+    struct weir_buffer text = {0};
+    assert_int_equal(plan->error_count, 0);
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct plan_part *part = &plan->parts[plan->order[i]];
+        assert_int_equal(part->rank, i);
+        weir_buffer_printf(&text, "%s%s (", i ? ", " : "", part->name);
+        for (uint32_t k = 0; k < part->dependant_count; k++)
+            weir_buffer_printf(&text, "%s%s", k ? " " : "", plan->parts[part->dependants[k]].name);
+        weir_buffer_append_text(&text, ")");
+    }
+    assert_string_equal(weir_buffer_text(&text), expected);
+    weir_buffer_free(&text);
+    plan_destroy(plan);
+}
+
+static void what_is_needed_stands_before_who_was_added_first(void **state)
+{
+    (void)state;
+    assert_order((struct graph_line[]){{"api", "db, cache"}, {"saga", "db"}, {"db"}, {"cache", "db"}, {0}},
+                 "db (api saga cache), saga (), cache (api), api ()");
+}
+
+static void the_last_component_may_be_needed_and_one_more_is_an_error(void **state)
+{
+    (void)state;
+    const uint32_t last = 1, none = 2;
+    struct plan_input inputs[] = {{.name = "api", .needs = &last, .need_count = 1}, {.name = "db"}};
+    struct plan *plan = plan_new(&plain, inputs, 2);
+    assert_int_equal(plan->error_count, 0);
+    plan_destroy(plan);
+    inputs[0].needs = &none;
+    plan = plan_new(&plain, inputs, 2);
+    assert_int_equal(plan->error_count, 1);
+    assert_string_equal(plan->errors[0], "api: needs something that was not added to this app");
+    plan_destroy(plan);
+}
+
+static void a_cycle_is_found_though_its_members_need_others_too(void **state)
+{
+    (void)state;
+    assert_errors(&plain, (struct graph_line[]){{"a", "b, x"}, {"b", "a, x"}, {"x"}, {0}},
+                  "components need each other in a circle: a -> b -> a\n");
+}
+
+static void the_greatest_numbers_are_allowed(void **state)
+{
+    (void)state;
+    struct plan_options options = plain;
+    options.deadline_ms = PLAN_MS_MAX;
+    struct plan *plan =
+        graph_plan(&options, (struct graph_line[]){{"a", .restart = {.most = PLAN_RESTARTS_MAX}}, {0}});
+    assert_int_equal(plan->error_count, 0);
+    assert_int_equal(plan->parts[0].restart.most, PLAN_RESTARTS_MAX);
+    plan_destroy(plan);
+    plan =
+        graph_plan(&options, (struct graph_line[]){{"a", .restart = {.most = PLAN_RESTARTS_MAX + 1}}, {0}});
+    assert_int_equal(plan->error_count, 1);
+    assert_int_equal(plan->parts[0].restart.most, 0);
+    plan_destroy(plan);
+}
+
+static void a_chain_of_one_without_announcement_may_be_too_long(void **state)
+{
+    (void)state;
+    static const struct plan_options options = {.deadline_ms = 1000, .report_ms = 100};
+    assert_errors(
+        &options, (struct graph_line[]){{"db", NULL, 100, 900}, {0}},
+        "db: the chain that a stop must have time for is longer than deadline_ms: db 1000, report 100 = "
+        "1100 of 1000 ms\n");
+}
+
+static void an_announcement_as_long_as_the_deadline_is_no_error_without_components(void **state)
+{
+    (void)state;
+    static const struct plan_options options = {.deadline_ms = 1000, .pre_drain_ms = 800, .report_ms = 200};
+    assert_errors(&options, (struct graph_line[]){{0}}, "");
+}
+
+static void the_longest_chain_may_have_no_length(void **state)
+{
+    (void)state;
+    static const struct plan_options options = {.deadline_ms = 1000};
+    struct plan *plan = graph_plan(&options, (struct graph_line[]){{"table", .has = "sx"}, {0}});
+    assert_int_equal(plan->longest, 0);
+    assert_int_equal(plan->longest_ms, 0);
+    plan_destroy(plan);
+}
+
+static void warnings_count_the_announcement(void **state)
+{
+    (void)state;
+    struct plan_options options = plain;
+    options.pre_drain_ms = 5000;
+    assert_plan_says(&options,
+                     (struct graph_line[]){{"a", NULL, 250, 0, 19551}, {"b", NULL, 250, 0, 19550}, {0}}, true,
+                     "a: drain_max_ms 19551 can never be reached; at most 19550 are left\n");
+}
+
+static void a_tenth_of_the_deadline_is_enough_for_work_in_flight(void **state)
+{
+    (void)state;
+    struct plan_options options = {.deadline_ms = 1000, .report_ms = 100};
+    static const struct graph_line lines[] = {{"db", NULL, 100, 700}, {0}};
+    assert_plan_says(&options, lines, true, "");
+    options.report_ms = 101;
+    assert_plan_says(&options, lines, true, "app: of deadline_ms 1000 only 99 are left for work in flight\n");
+}
+
+static void with_errors_there_are_no_warnings(void **state)
+{
+    (void)state;
+    assert_plan_says(&plain, (struct graph_line[]){{"a", "?", 250, 0, 90000}, {0}}, true,
+                     "a: needs something that was not added to this app\n");
+}
+
 static void assert_kubernetes(struct plan_options options, const char *listen, const char *expected)
 {
     struct plan *plan = graph_plan(&options, (struct graph_line[]){{"admin", .kind = BASE},
@@ -453,6 +571,16 @@ int main(void)
         cmocka_unit_test(a_drain_max_that_can_never_be_reached_is_a_warning),
         cmocka_unit_test(what_has_nothing_to_stop_reserves_nothing),
         cmocka_unit_test(a_need_named_twice_or_implied_by_base_is_one_edge),
+        cmocka_unit_test(what_is_needed_stands_before_who_was_added_first),
+        cmocka_unit_test(the_last_component_may_be_needed_and_one_more_is_an_error),
+        cmocka_unit_test(a_cycle_is_found_though_its_members_need_others_too),
+        cmocka_unit_test(the_greatest_numbers_are_allowed),
+        cmocka_unit_test(a_chain_of_one_without_announcement_may_be_too_long),
+        cmocka_unit_test(an_announcement_as_long_as_the_deadline_is_no_error_without_components),
+        cmocka_unit_test(the_longest_chain_may_have_no_length),
+        cmocka_unit_test(warnings_count_the_announcement),
+        cmocka_unit_test(a_tenth_of_the_deadline_is_enough_for_work_in_flight),
+        cmocka_unit_test(with_errors_there_are_no_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
