@@ -253,32 +253,33 @@ static void a_handover_has_no_announcement(void **state)
     struct plan_options announced = options;
     announced.pre_drain_ms = 500;
     struct story story;
-    begin(&story, &announced,
-          (struct graph_line[]){{"rest", .kind = INGRESS}, {"registry", "rest", .kind = ANNOUNCER}, {0}});
+    story_begin(
+        &story, &announced,
+        (struct graph_line[]){{"rest", .kind = INGRESS}, {"registry", "rest", .kind = ANNOUNCER}, {0}});
     sim_at(&story.sim, 1000, (struct engine_event){.kind = EVENT_HANDOVER, .text = "to process 7"});
-    assert_story(&story,
+    story_assert(&story,
                  "0 start rest, 0 start registry, 0 ready, 1000 announce, 1000 quiesce registry, 1000 drain "
                  "registry, 1000 finish registry, 1000 destroy registry, 1000 quiesce rest, 1000 drain rest, "
                  "1000 finish rest, 1000 destroy rest, 1000 exit 0",
                  0, false);
     assert_int_equal(story.sim.engine->cause.kind, CAUSE_HANDOVER);
     assert_string_equal(story.sim.engine->cause.text, "to process 7");
-    end(&story);
+    story_end(&story);
 }
 
 static void a_handover_during_the_start_is_none(void **state)
 {
     (void)state;
     struct story story;
-    begin(&story, &options, (struct graph_line[]){{"rest"}, {0}});
-    *fake(&story, "rest") = (struct sim_fake){.ops = {[OP_START] = {.takes = 100}}};
+    story_begin(&story, &options, (struct graph_line[]){{"rest"}, {0}});
+    *story_fake(&story, "rest") = (struct sim_fake){.ops = {[OP_START] = {.takes = 100}}};
     sim_at(&story.sim, 50, (struct engine_event){.kind = EVENT_HANDOVER, .text = "to process 7"});
     sim_at(&story.sim, 1000, sim_signal());
-    assert_story(&story,
+    story_assert(&story,
                  "0 start rest, 100 ready, 1000 announce, 1000 quiesce rest, 1000 drain rest, 1000 finish "
                  "rest, 1000 destroy rest, 1000 exit 0",
                  0, false);
-    end(&story);
+    story_end(&story);
 }
 
 static void a_failed_component_begins_a_stop_with_itself_as_the_cause(void **state)
