@@ -17,6 +17,9 @@ enum line_state { LINE_RESERVED = 1, LINE_DEDUCTED = 2, LINE_RELEASED = 3, LINE_
 /* RELEASED is also a mark for an order that nothing was reserved for: a Reserve that comes late finds it. */
 enum reservation_state { RESERVATION_ACTIVE = 1, RESERVATION_RELEASED = 2, RESERVATION_EXPIRED = 3 };
 
+/* app.c: what main() runs and tests try. */
+struct weir_app *inventory_app(int argc, char **argv);
+
 extern const char *const inventory_schema[];
 extern const struct catalog_handlers catalog_handlers;
 extern const struct inventory_handlers inventory_handlers;

@@ -8,9 +8,10 @@
 
 /* What touches the world outside the process, or is served by it: the test kit puts something else in its place. */
 enum component_kind {
-    COMPONENT_OWN = 0, /* anything else */
-    COMPONENT_SERVICE, /* struct weir_service */
-    COMPONENT_SERVER,  /* needs the services that it serves */
+    COMPONENT_OWN = 0,     /* anything else */
+    COMPONENT_SERVICE,     /* struct weir_service */
+    COMPONENT_REST_SERVER, /* servers need the services that they serve */
+    COMPONENT_GRPC_SERVER,
     COMPONENT_CONSUMER,
     COMPONENT_PRODUCER,
     COMPONENT_CHANNEL, /* struct weir_channel, to another process */

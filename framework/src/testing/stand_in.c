@@ -117,7 +117,8 @@ static void set_database(struct weir_test *test, struct weir_sql *db)
 static const struct weir_component_ops *ops_of(struct weir_test *test, struct weir_component *component)
 {
     switch (component->kind) {
-    case COMPONENT_SERVER:
+    case COMPONENT_REST_SERVER:
+    case COMPONENT_GRPC_SERVER:
         return &server_ops;
     case COMPONENT_CONSUMER:
         return &consumer_door_ops;
@@ -137,6 +138,12 @@ static const struct weir_component_ops *ops_of(struct weir_test *test, struct we
     }
 }
 
+static bool takes_calls(const struct stand_in *stand_in)
+{
+    return stand_in->kind == COMPONENT_REST_SERVER || stand_in->kind == COMPONENT_GRPC_SERVER ||
+           stand_in->kind == COMPONENT_CONSUMER;
+}
+
 void stand_in_all(struct weir_test *test)
 {
     struct stand_in **last = &test->stand_ins;
@@ -151,7 +158,7 @@ void stand_in_all(struct weir_test *test)
         stand_in->kind = part->component->kind;
         stand_in->ops = part->ops;
         stand_in->self = part->self;
-        if (stand_in->kind == COMPONENT_SERVER || stand_in->kind == COMPONENT_CONSUMER)
+        if (takes_calls(stand_in))
             find_services(stand_in, part);
         if (stand_in->kind == COMPONENT_CHANNEL)
             stand_in->gate = gate_new(0);
@@ -187,17 +194,23 @@ static const struct weir_method *method_of(const struct weir_service *service,
     return NULL;
 }
 
+/* By REST come unary methods that have a path. */
+static bool can_take(const struct stand_in *door, const struct weir_method *method)
+{
+    return door->kind != COMPONENT_REST_SERVER || (method->kind == WEIR_UNARY && method->http_count > 0);
+}
+
 struct stand_in *stand_in_find(struct weir_test *test, const struct weir_test_request *request,
                                struct weir_service **ret_service, const struct weir_method **ret_method)
 {
     for (struct stand_in *door = test->stand_ins; door; door = door->next) {
-        if (door->kind != (request->topic ? COMPONENT_CONSUMER : COMPONENT_SERVER) ||
+        if (!takes_calls(door) || (door->kind == COMPONENT_CONSUMER) != (request->topic != NULL) ||
             (request->server && strcmp(request->server, door->name) != 0))
             continue;
         for (size_t i = 0; i < door->service_count; i++) {
             *ret_method = method_of(door->services[i], request);
             *ret_service = door->services[i];
-            if (*ret_method)
+            if (*ret_method && can_take(door, *ret_method))
                 return door;
         }
     }

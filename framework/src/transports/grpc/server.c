@@ -347,7 +347,7 @@ struct weir_grpc_server *weir_grpc_server_add(struct weir_app *app, const char *
     struct weir_component_options lifetime = {.cut_min_ms = CUT_MIN_MS, .ingress = true};
     memcpy(lifetime.needs, server->options.needs, sizeof lifetime.needs);
     component_add(app, &server->component, name, &component_ops, server, &lifetime);
-    component_is(&server->component, COMPONENT_SERVER);
+    component_is(&server->component, COMPONENT_GRPC_SERVER);
     weir_grpc_server_serve(server, service);
     return server;
 }

@@ -123,7 +123,7 @@ struct weir_rest_server *weir_rest_server_add(struct weir_app *app, const char *
     server->router = router_new();
     server->gate = gate_new(server->options.in_flight_max);
     component_add(app, &server->component, name, &ops, server, &component);
-    component_is(&server->component, COMPONENT_SERVER);
+    component_is(&server->component, COMPONENT_REST_SERVER);
     weir_rest_server_serve(server, service);
     return server;
 }
