@@ -1,5 +1,6 @@
-# What `cmake --install --component weir` puts where: find_package(weir) gives weir::weir and weir_generate(), pkg-config
-# knows `weir`; the programs `weir`, `weir-devbroker` and `weir-report` are installed with it, from framework/tools.
+# What `cmake --install --component weir` puts where: find_package(weir COMPONENTS test) gives weir::weir, weir::test and
+# weir_generate(), pkg-config knows `weir` and `weir-test`; the programs `weir`, `weir-devbroker` and `weir-report` are
+# installed with it, from framework/tools.
 
 include(CMakePackageConfigHelpers)
 set(WEIR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
@@ -28,12 +29,14 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/weirConfig.cmake.in ${CM
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/weirConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 # Relative, so that the package may be installed anywhere.
 file(RELATIVE_PATH WEIR_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-configure_file(${CMAKE_CURRENT_LIST_DIR}/weir.pc.in ${CMAKE_CURRENT_BINARY_DIR}/weir.pc @ONLY)
+foreach(name weir weir-test)
+    configure_file(${CMAKE_CURRENT_LIST_DIR}/${name}.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
+endforeach()
 
 # Some of it is C++; a project in C alone does not link its runtime by itself.
 target_link_libraries(weir INTERFACE $<INSTALL_INTERFACE:stdc++>)
 
-install(TARGETS weir protoc-gen-weir EXPORT weir COMPONENT weir
+install(TARGETS weir weir-test protoc-gen-weir EXPORT weir COMPONENT weir
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT weir
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT weir
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT weir)
@@ -41,7 +44,8 @@ install(EXPORT weir NAMESPACE weir:: FILE weirTargets.cmake DESTINATION ${WEIR_P
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weirConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/weirConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/WeirGenerate.cmake
         DESTINATION ${WEIR_PACKAGE_DIR} COMPONENT weir)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weir.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT weir)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weir.pc ${CMAKE_CURRENT_BINARY_DIR}/weir-test.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT weir)
 install(DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/contracts/ DESTINATION ${WEIR_CONTRACTS_INCLUDE_DIR} COMPONENT weir
         FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/proto/weir ${PROJECT_SOURCE_DIR}/proto/google ${PROJECT_SOURCE_DIR}/proto/grpc
