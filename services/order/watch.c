@@ -74,6 +74,8 @@ static void send_order(struct weir_call *call, const char *order_id, int32_t lin
 }
 
 struct news {
+    struct news *next;
+    struct weir_call *call; /* acquired until it is posted */
     char order_id[64];
     int32_t lines_deducted;
 };
@@ -86,21 +88,40 @@ static void take_news(struct weir_call *call, void *arg)
     free(news);
 }
 
+static struct news *news_for(const struct watcher *watcher, int32_t lines_deducted, struct news *next)
+{
+    struct news *news = calloc(1, sizeof *news);
+    if (!news)
+        abort();
+    news->next = next;
+    news->call = weir_call_acquire(watcher->call);
+    memcpy(news->order_id, watcher->order_id, sizeof news->order_id);
+    news->lines_deducted = lines_deducted;
+    return news;
+}
+
+/* Not under the lock: what is posted may run at once, and end the stream, which takes the lock. */
+static void post_all(struct news *news)
+{
+    while (news) {
+        struct news *next = news->next;
+        struct weir_call *call = news->call;
+        if (!weir_stream_post(call, take_news, news))
+            free(news);
+        weir_call_release(call);
+        news = next;
+    }
+}
+
 void watchers_tell(struct watchers *watchers, const char *order_id, int32_t lines_deducted)
 {
+    struct news *all = NULL;
     pthread_mutex_lock(&watchers->lock);
-    for (struct watcher *watcher = watchers->first; watcher; watcher = watcher->next) {
-        if (strcmp(watcher->order_id, order_id) != 0)
-            continue;
-        struct news *news = calloc(1, sizeof *news);
-        if (!news)
-            abort();
-        memcpy(news->order_id, watcher->order_id, sizeof news->order_id);
-        news->lines_deducted = lines_deducted;
-        if (!weir_stream_post(watcher->call, take_news, news))
-            free(news);
-    }
+    for (struct watcher *watcher = watchers->first; watcher; watcher = watcher->next)
+        if (strcmp(watcher->order_id, order_id) == 0)
+            all = news_for(watcher, lines_deducted, all);
     pthread_mutex_unlock(&watchers->lock);
+    post_all(all);
 }
 
 enum weir_status watch_open(struct weir_call *call, const Order__WatchOrderRequest *request)

@@ -80,7 +80,7 @@ struct weir_call {
     void *state;       /* the author's */
     _Atomic int phase; /* enum call_phase in call.c: a unary call whose handler defers */
     struct executor_task task;
-    struct stream *stream;
+    struct stream *_Atomic stream; /* of the author's method; who cancels may be there before */
     struct channel_calls *downstream;
     int64_t begun_ns;
     uint16_t intercepted;      /* interceptors whose `before` returned OK */

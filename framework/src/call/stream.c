@@ -212,7 +212,7 @@ static struct event *event_new(enum event_kind kind, struct weir_bytes bytes)
 
 /* ---- From the transport ---- */
 
-enum weir_status stream_open(struct weir_call *call)
+static struct stream *stream_new(struct weir_call *call)
 {
     struct stream *stream = NEW(struct stream);
     stream->call = call;
@@ -220,25 +220,45 @@ enum weir_status stream_open(struct weir_call *call)
     stream->task.run = run;
     stream->last = &stream->first;
     pthread_mutex_init(&stream->lock, NULL);
-    call->stream = stream;
+    return stream;
+}
 
-    if (stream->is_inline) {
-        post(stream, event_new(EVENT_OPEN, (struct weir_bytes){0}));
-        return WEIR_OK;
-    }
-
-    /* The first step may be refused; all later ones belong to work that was accepted. */
-    struct event *event = event_new(EVENT_OPEN, (struct weir_bytes){0});
-    *stream->last = event;
-    stream->last = &event->next;
-    stream->running = true;
-    enum weir_status status = call_submit(call, &stream->task);
-    if (status == WEIR_OK)
-        return WEIR_OK;
+/* It was refused: what it was told by then, nobody hears. */
+static void drop(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    struct event *event = stream->first;
     stream->first = NULL;
     stream->last = &stream->first;
     stream->ended = stream->finished = true;
-    free(event);
+    pthread_mutex_unlock(&stream->lock);
+    while (event) {
+        struct event *next = event->next;
+        free(event);
+        event = next;
+    }
+}
+
+/* Others may cancel it as soon as the call has it, so it begins as one that runs, with OPEN in its mailbox. Who
+ * cancelled before did not see it: then its end is seen here. */
+enum weir_status stream_open(struct weir_call *call)
+{
+    struct stream *stream = stream_new(call);
+    stream->first = event_new(EVENT_OPEN, (struct weir_bytes){0});
+    stream->last = &stream->first->next;
+    stream->running = true;
+    atomic_store(&call->stream, stream);
+    if (atomic_load(&call->context.ended) != WEIR_OK)
+        stream_cancel(call);
+
+    if (stream->is_inline) {
+        run(&stream->task);
+        return WEIR_OK;
+    }
+    /* The first step may be refused; all later ones belong to work that was accepted. */
+    enum weir_status status = call_submit(call, &stream->task);
+    if (status != WEIR_OK)
+        drop(stream);
     return status;
 }
 

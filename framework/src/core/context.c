@@ -49,10 +49,22 @@ void context_init(struct weir_context *context, struct weir_context *parent, int
     weir_context_watch(parent, &context->parent_watch);
 }
 
+/* Who is told of the end may clean the context up by that: a call that was cancelled is answered at once. */
+static void tell_the_teller(struct weir_context *context)
+{
+    if (atomic_load(&context->ended) == WEIR_OK)
+        return;
+    pthread_mutex_lock(&context->lock);
+    if (context->gone && pthread_equal(context->teller, pthread_self()))
+        *context->gone = true;
+    pthread_mutex_unlock(&context->lock);
+}
+
 void context_clean_up(struct weir_context *context)
 {
     if (context->parent)
         weir_context_unwatch(&context->parent_watch);
+    tell_the_teller(context);
     assert(!context->watches);
     if (context->has_condition)
         pthread_cond_destroy(&context->over);
@@ -71,6 +83,8 @@ void context_end(struct weir_context *context, enum weir_status status)
     atomic_store(&context->ended, (int)status);
     if (context->has_condition)
         pthread_cond_broadcast(&context->over);
+    bool gone = false;
+    context->gone = &gone;
     context->teller = pthread_self();
     while (context->watches) {
         struct weir_context_watch *watch = context->watches;
@@ -81,11 +95,14 @@ void context_end(struct weir_context *context, enum weir_status status)
         context->telling = watch;
         pthread_mutex_unlock(&context->lock);
         watch->over(watch, status);
+        if (gone)
+            return;
         pthread_mutex_lock(&context->lock);
         context->telling = NULL;
         if (context->has_condition)
             pthread_cond_broadcast(&context->over);
     }
+    context->gone = NULL;
     pthread_mutex_unlock(&context->lock);
 }
 

@@ -20,6 +20,7 @@ struct weir_context {
     struct weir_context_watch *watches;
     struct weir_context_watch *telling; /* whose `over` runs now, on `teller` */
     pthread_t teller;
+    bool *gone; /* on the teller's stack, while it tells: set when what it tells has cleaned the context up */
     struct weir_context *parent;
     struct weir_context_watch parent_watch;
     const char *principal; /* borrows; NULL */
@@ -31,7 +32,7 @@ struct weir_context {
  * the earlier of the parent's and `deadline_ns`; trace id and principal are the parent's, with a span id of
  * its own. */
 void context_init(struct weir_context *context, struct weir_context *parent, int64_t deadline_ns);
-/* Nobody watches or sleeps any more. */
+/* Nobody watches or sleeps any more. May be called by a watch that is told of the end. */
 void context_clean_up(struct weir_context *context);
 
 /* The first end counts: CANCELLED or DEADLINE_EXCEEDED. Tells the watches. Any thread. */

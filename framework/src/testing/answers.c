@@ -23,7 +23,8 @@ struct question {
 
 /* One call under way. Who takes it off the channel's list answers it. */
 struct asked {
-    struct asked *next, **link; /* test->lock; link is NULL once it was taken */
+    struct asked *next, **link; /* test->lock; link is NULL before it is listed and once it was taken */
+    bool early;                 /* test->lock: its context was over before it was listed */
     struct stand_in *channel;
     struct outgoing *outgoing;
     struct weir_context_watch watch;
@@ -45,6 +46,11 @@ static bool take(struct asked *asked)
     return true;
 }
 
+static const char *over_text(enum weir_status status)
+{
+    return status == WEIR_CANCELLED ? "cancelled" : "the deadline passed";
+}
+
 static void end(struct asked *asked, enum weir_status status, const char *error, const char *json)
 {
     struct gate *gate = asked->channel->gate;
@@ -64,6 +70,7 @@ static bool take_locked(struct asked *asked)
 {
     pthread_mutex_lock(&asked->channel->test->lock);
     bool taken = take(asked);
+    asked->early = asked->early || !taken;
     pthread_mutex_unlock(&asked->channel->test->lock);
     return taken;
 }
@@ -72,7 +79,7 @@ static void context_is_over(struct weir_context_watch *watch, enum weir_status s
 {
     struct asked *asked = (struct asked *)((char *)watch - offsetof(struct asked, watch));
     if (take_locked(asked))
-        end(asked, status, status == WEIR_CANCELLED ? "cancelled" : "the deadline passed", NULL);
+        end(asked, status, over_text(status), NULL);
 }
 
 /* The answer's time, or the call's deadline. */
@@ -134,16 +141,23 @@ static void wait_for_answer(struct stand_in *channel, struct outgoing *outgoing,
     asked->answer = answer;
     asked->watch.over = context_is_over;
     asked->timer.fire = fire;
-    pthread_mutex_lock(&test->lock);
-    asked->next = channel->under_way;
-    asked->link = &channel->under_way;
-    if (asked->next)
-        asked->next->link = &asked->next;
-    channel->under_way = asked;
-    pthread_mutex_unlock(&test->lock);
-    /* The timer last: only the test's thread, which waits until this one sleeps, ends it by that. */
-    test_timer_begin(&asked->timer, answer->after_ms < left_ms ? answer->after_ms : left_ms);
     weir_context_watch(&outgoing->context, &asked->watch);
+
+    pthread_mutex_lock(&test->lock);
+    bool early = asked->early;
+    if (!early) { /* from now on others may end it */
+        asked->next = channel->under_way;
+        asked->link = &channel->under_way;
+        if (asked->next)
+            asked->next->link = &asked->next;
+        channel->under_way = asked;
+        test_timer_begin(&asked->timer, answer->after_ms < left_ms ? answer->after_ms : left_ms);
+    }
+    pthread_mutex_unlock(&test->lock);
+    if (early) {
+        enum weir_status over = weir_context_status(&outgoing->context);
+        end(asked, over, over_text(over), NULL);
+    }
 }
 
 static void start(struct weir_channel *channel, struct outgoing *outgoing)
@@ -152,7 +166,7 @@ static void start(struct weir_channel *channel, struct outgoing *outgoing)
     struct weir_test *test = stand_in->test;
     enum weir_status over = weir_context_status(&outgoing->context);
     if (over != WEIR_OK) {
-        refuse(outgoing, over, over == WEIR_CANCELLED ? "cancelled" : "the deadline passed");
+        refuse(outgoing, over, over_text(over));
         return;
     }
     if (outgoing->method->kind != WEIR_UNARY) {

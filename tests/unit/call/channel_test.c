@@ -183,6 +183,60 @@ static void a_proxy_passes_a_call_on_and_its_answer_back(void **state)
     assert_int_equal(fake->echo.failed, 1);
 }
 
+/* Holds a call until it is cancelled, and ends it right then, on the thread that cancels. */
+struct prompt_channel {
+    struct weir_channel channel;
+    struct outgoing *outgoing;
+    struct weir_context_watch watch;
+};
+
+static void end_at_once(struct weir_context_watch *watch, enum weir_status status)
+{
+    struct prompt_channel *prompt =
+        (struct prompt_channel *)((char *)watch - offsetof(struct prompt_channel, watch));
+    weir_context_unwatch(watch);
+    prompt->outgoing->done(prompt->outgoing, status, "as you like", (struct weir_bytes){0});
+}
+
+static void hold(struct weir_channel *channel, struct outgoing *outgoing)
+{
+    struct prompt_channel *prompt = (struct prompt_channel *)channel;
+    prompt->outgoing = outgoing;
+    prompt->watch = (struct weir_context_watch){.over = end_at_once};
+    weir_context_watch(&outgoing->context, &prompt->watch);
+}
+
+static const struct channel_ops prompt_ops = {.name = "prompt", .start = hold};
+
+static void a_call_that_ends_while_it_is_being_cancelled_may_be_freed_by_its_answer(void **state)
+{
+    (void)state;
+    struct prompt_channel prompt = {.channel = {.ops = &prompt_ops, .timeout_ms = 10000}};
+    struct weir_call *call = background(10000);
+    struct answers answers = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    Echo__EchoRequest request = ECHO__ECHO_REQUEST__INIT;
+    echo_echo_start(call, &prompt.channel, &request, answered, &answers);
+    context_end(&call->context, WEIR_CANCELLED);
+    assert_int_equal(answers.count, 1);
+    assert_int_equal(answers.status[0], WEIR_CANCELLED);
+    weir_call_background_end(call);
+}
+
+static void a_proxied_call_that_ends_while_it_is_being_cancelled_is_answered_once(void **state)
+{
+    struct fake *fake = *state;
+    struct prompt_channel prompt = {.channel = {.ops = &prompt_ops, .timeout_ms = 10000}};
+    fake->service.handlers = NULL;
+    fake->service.proxy_to = &prompt.channel;
+    Echo__EchoRequest request = ECHO__ECHO_REQUEST__INIT;
+    struct weir_call *call = fake_call(fake, "Echo", &request.base);
+    call_dispatch(call);
+    call_cancel(call, WEIR_CANCELLED);
+    assert_int_equal(fake->finished, 1);
+    assert_int_equal(fake->status, WEIR_CANCELLED);
+    assert_string_equal(fake->text, "as you like");
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fake_setup, fake_teardown)
 
 int main(void)
@@ -195,6 +249,8 @@ int main(void)
         TEST(a_cancelled_parent_cancels_what_it_waits_for),
         TEST(several_calls_may_be_under_way_for_one_call),
         TEST(a_proxy_passes_a_call_on_and_its_answer_back),
+        TEST(a_call_that_ends_while_it_is_being_cancelled_may_be_freed_by_its_answer),
+        TEST(a_proxied_call_that_ends_while_it_is_being_cancelled_is_answered_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,42 @@ static void a_stream_without_a_thread_is_refused(void **state)
     assert_int_equal(fake->status, WEIR_UNAVAILABLE);
 }
 
+/* Its client may leave while it is being opened; then nobody will tell the stream again. */
+static void a_stream_that_was_cancelled_before_it_was_opened_is_told_too(void **state)
+{
+    struct fake *fake = *state;
+    Echo__CountRequest request = ECHO__COUNT_REQUEST__INIT;
+    request.stay = true;
+    struct weir_call *call = fake_call(fake, "Count", &request.base);
+    call_cancel(call, WEIR_CANCELLED);
+    call_dispatch(call);
+    assert_true(fake_wait(fake, &fake->finished, 1));
+    assert_int_equal(fake->status, WEIR_CANCELLED);
+    assert_int_equal(fake->echo.cancelled, 1);
+}
+
+static void *cancel(void *call)
+{
+    call_cancel(call, WEIR_CANCELLED);
+    return NULL;
+}
+
+static void a_stream_that_is_cancelled_while_it_is_opened_ends_once(void **state)
+{
+    struct fake *fake = *state;
+    for (int i = 1; i <= 200; i++) {
+        Echo__CountRequest request = ECHO__COUNT_REQUEST__INIT;
+        request.stay = true;
+        struct weir_call *call = fake_call(fake, "Count", &request.base);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, cancel, call), 0);
+        call_dispatch(call);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_true(fake_wait(fake, &fake->finished, i));
+        assert_int_equal(fake->finished, i);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fake_setup, fake_teardown)
 
 int main(void)
@@ -214,6 +250,8 @@ int main(void)
         TEST(a_later_answer_asks_for_the_next_message),
         TEST(nothing_can_be_posted_to_a_stream_that_ended),
         TEST(a_stream_without_a_thread_is_refused),
+        TEST(a_stream_that_was_cancelled_before_it_was_opened_is_told_too),
+        TEST(a_stream_that_is_cancelled_while_it_is_opened_ends_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
