@@ -13,6 +13,7 @@ STORE_ROW, STORE_SENT, STORE_POSTED = 1, 2, 3
 ANSWERED, ERROR, REFUSED, BROKEN, ENDED, UNREAD, RECORD, COMMITTED, EVENT = range(1, 10)
 OF_REST, OF_UNARY, OF_MESSAGE, OF_RECORD, OF_STREAM = range(1, 6)
 ABORTED = 10  # what an abrupt stream ends with
+ACCOUNTING = ("rest", "grpc", "consumer", "relay", "events", "db")
 ANY = float("inf")  # a component that could not say how many
 
 
@@ -74,6 +75,8 @@ class Ledger:
         for part in self.components.values():
             for name, count in part["work"].items():
                 total[name] += count
+        for name in ACCOUNTING:
+            total[f"without {name}'s account"] = int(name in self.components and self.reported(name) == ANY)
         return total
 
 
@@ -116,7 +119,7 @@ def check_calls(ledger, protocol, component, strict, problems):
         problems.append(f"{component}: answered, and never served: {sample(answered - ledger.served)}")
     if refused & ledger.begun:
         problems.append(f"{component}: refused, and begun: {sample(refused & ledger.begun)}")
-    lost = (broken & ledger.begun) | (errors & ledger.served) | (unread & ledger.begun)
+    lost = (broken & ledger.begun) | (errors & ledger.served) | (unread & ledger.served)
     allowed = ledger.reported(component, "cancelled", "stuck")
     if len(lost) > allowed:
         problems.append(f"{component}: LOST {sample(lost)}, of which the report says {allowed}")

@@ -28,6 +28,9 @@ class Scenario:
     def __init__(self, name):
         self.name = name
 
+    def plan(self, random):
+        """Before anything starts."""
+
     def prepare(self, stop):
         """Before the first signal."""
 
@@ -188,6 +191,35 @@ class Storm(Scenario):
             time.sleep(stop.random.uniform(0, 0.01))
 
 
+class Chaos(Faulty):
+    """Several things go wrong at once."""
+
+    exits = {0, 75}
+
+    def plan(self, random):
+        self.faults = [make(name) for name in random.sample(
+            ("frozen_broker", "killed_broker", "locked_database", "full_disk"), random.randint(0, 2))]
+        self.broker_lost = any(fault.broker_lost for fault in self.faults)
+        self.load = {**All.load, "rows": 30, "rest_unread": random.randint(0, 1), "stream_unread": random.randint(0, 1),
+                     "deaf": random.randint(0, 1), "deaf_ms": 20_000}
+        self.flags = ("--executor.threads=64", "--db.busy_timeout_ms=500")
+
+    def prepare(self, stop):
+        for fault in self.faults:
+            fault.prepare(stop)
+
+    def signals(self, stop):
+        stop.signal(signal.SIGTERM)
+        at = 0
+        for _ in range(stop.random.choice((0, 0, 1, 2))):
+            at += stop.random.uniform(0.2, 1.5)
+            stop.signal_in(at, signal.SIGTERM)
+
+    def recover(self, stop):
+        for fault in self.faults:
+            fault.recover(stop)
+
+
 SCENARIOS = {
     "rest": Rest,
     "connections": Connections,
@@ -205,6 +237,7 @@ SCENARIOS = {
     "second_signal": SecondSignal,
     "during_start": DuringStart,
     "storm": Storm,
+    "chaos": Chaos,
 }
 
 

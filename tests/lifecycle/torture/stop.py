@@ -1,5 +1,6 @@
 """One stop of one real process: starts it, loads it, stops it at a random moment, and gathers all accounts of it."""
 
+import ctypes
 import json
 import os
 import random
@@ -13,6 +14,16 @@ import time
 
 READY_WITHIN = 60  # seconds; the machine may be busy
 MARGIN = 2  # seconds beyond the deadline until a process that has not ended is hung: destroys, a busy machine
+
+
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+def before_exec():
+    """No process outlives the driver; and a disk that is full is EFBIG to it, not its end."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 class Broken(Exception):
@@ -35,6 +46,7 @@ class Stop:
         self.scenario = scenario
         self.seed = seed
         self.random = random.Random(f"{scenario.name}:{seed}")
+        scenario.plan(self.random)
         self.build = build
         self.program = f"{build}/tests/lifecycle/torture/torture-service{'-sabotaged' if sabotage else ''}"
         self.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", TORTURE_SABOTAGE=sabotage or "")
@@ -61,7 +73,7 @@ class Stop:
 
     def spawn(self, command, **more):
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, start_new_session=True,
-                                bufsize=0, **more)
+                                bufsize=0, preexec_fn=before_exec, **more)
 
     def start_broker(self):
         program = f"{self.build}/framework/tools/devbroker/weir-devbroker"
@@ -84,9 +96,7 @@ class Stop:
         for part in self.scenario.serve:
             flags += parts[part]
         with open(self.path("service.log"), "wb") as log:
-            # A disk that is full is EFBIG to this process, not its end.
-            self.service = self.spawn([self.program, *flags, *self.scenario.flags], stdin=subprocess.DEVNULL, stderr=log,
-                                      preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+            self.service = self.spawn([self.program, *flags, *self.scenario.flags], stdin=subprocess.DEVNULL, stderr=log)
 
     def start_load(self, ports):
         wishes = {**self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "partitions": 4, "seed": self.seed,

@@ -193,7 +193,7 @@ static void a_consumer_that_never_saw_a_broker_stops_in_its_time(void **state)
     struct weir_consumer *consumer = kit_start(kit, "127.0.0.1:1", NULL);
     struct kit_stop stop = kit_stop(consumer, 1000, 1000);
     assert_true(stop.drain_took_ms < 100);
-    assert_true(stop.finish_took_ms <= 1050);
+    assert_true(stop.finish_took_ms < 1000); /* else it counts as given up */
 }
 
 static void fill_child(const struct kit_child *child, struct kit *kit, int count)
@@ -222,7 +222,7 @@ static void a_frozen_broker_cannot_hold_the_stop(void **state)
     struct kit_stop stop = kit_stop(consumer, 2000, 1000);
 
     assert_true(stop.drain_took_ms < 200);
-    assert_true(stop.finish_took_ms <= 1050);
+    assert_true(stop.finish_took_ms < 1000); /* else it counts as given up */
     assert_int_equal(stop.work.uncommitted, kit_handled(kit));
     kit_child_kill(&child);
 }

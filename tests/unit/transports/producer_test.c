@@ -207,7 +207,7 @@ static void a_stop_with_a_frozen_broker_ends_in_time_and_reports_every_message(v
 
     int64_t took_ms = stop_producer(f, 1000, &work);
 
-    assert_true(took_ms <= 1050);
+    assert_true(took_ms < 1000); /* else it counts as given up */
     assert_int_equal(before.ok, 1);
     assert_int_equal(tally.failed, 1000);
     assert_int_equal(work.undelivered, 1000);

@@ -108,6 +108,14 @@ static void *reap(void *arg)
     return NULL;
 }
 
+int64_t client_share(int64_t deadline_ns, int tenths)
+{
+    int64_t now = weir_now_ns();
+    if (deadline_ns == WEIR_NEVER)
+        return weir_deadline_in_ms(10000);
+    return deadline_ns > now ? now + (deadline_ns - now) / 10 * tenths : now;
+}
+
 bool client_destroy(rd_kafka_t *client, int flags, int64_t deadline_ns)
 {
     struct reaper *reaper = NEW(struct reaper);

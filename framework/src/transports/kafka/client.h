@@ -27,6 +27,9 @@ enum weir_status client_conf_set(rd_kafka_conf_t *conf, const struct client_sett
 /* Takes conf, also on failure (NULL). */
 rd_kafka_t *client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct weir_error *err);
 
+/* When so many tenths of what is left until deadline_ns have passed. */
+int64_t client_share(int64_t deadline_ns, int tenths);
+
 /* rd_kafka_destroy_flags() on a thread of its own, because nothing bounds it: waits for it until
  * `deadline_ns`. False: it goes on behind, touching nothing but the client; what callbacks use must stay. */
 bool client_destroy(rd_kafka_t *client, int flags, int64_t deadline_ns);

@@ -298,7 +298,8 @@ static enum weir_status finish(void *self, struct weir_context *context, struct 
     pthread_rwlock_wrlock(&producer->lock);
     producer->client = NULL;
     pthread_rwlock_unlock(&producer->lock);
-    if (!client_destroy(client, 0, weir_context_deadline_ns(context)))
+    /* Not to the end: a finish that returns at its limit counts as given up, with all that it has counted. */
+    if (!client_destroy(client, 0, client_share(weir_context_deadline_ns(context), 8)))
         weir_log_warn("the Kafka client was left behind: it did not end in its time",
                       weir_field_text("producer", producer->component.name));
     return WEIR_OK;

@@ -178,14 +178,6 @@ static bool close_group(struct weir_consumer *consumer, int64_t deadline_ns)
     return closed;
 }
 
-static int64_t part(int64_t deadline_ns, int tenths)
-{
-    int64_t now = weir_now_ns();
-    if (deadline_ns == WEIR_NEVER)
-        return weir_deadline_in_ms(10000);
-    return deadline_ns > now ? now + (deadline_ns - now) / 10 * tenths : now;
-}
-
 enum weir_status consumer_finish(void *self, struct weir_context *context, struct weir_work *work,
                                  struct weir_error *err)
 {
@@ -196,18 +188,19 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
     pthread_mutex_unlock(&consumer->lock);
     stop_threads(consumer, stuck);
     dead_letters_finish(consumer, context);
-    bool committed = commit_now(consumer, NULL, NULL, part(weir_context_deadline_ns(context), 5));
+    bool committed = commit_now(consumer, NULL, NULL, client_share(weir_context_deadline_ns(context), 5));
     pthread_mutex_lock(&consumer->lock);
     int64_t missing = commit_missing(consumer);
     pthread_mutex_unlock(&consumer->lock);
-    bool closed = committed && close_group(consumer, part(weir_context_deadline_ns(context), 8));
+    bool closed = committed && close_group(consumer, client_share(weir_context_deadline_ns(context), 8));
 
     cluster_stop(consumer->cluster);
     partitions_revoke(consumer, NULL, true /* nothing is committed any more */, 0);
     rd_kafka_t *client = consumer->client;
     consumer->client = NULL;
     int flags = closed ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE;
-    if (!client_destroy(client, flags, weir_context_deadline_ns(context)))
+    /* Not to the end: a finish that returns at its limit counts as given up, with all that it has counted. */
+    if (!client_destroy(client, flags, client_share(weir_context_deadline_ns(context), 8)))
         weir_log_warn("the Kafka client was left behind: it did not end in its time",
                       weir_field_text("consumer", consumer->component.name));
 
