@@ -6,7 +6,8 @@
 
 #define TESTS_MAX 256
 
-int kit_run_shard(const char *name, const struct CMUnitTest *tests, size_t count)
+int kit_run_shard(const struct CMUnitTest *tests, size_t count, int (*set_up)(void **state),
+                  int (*tear_down)(void **state))
 {
     size_t shard = 1, shards = 1, wanted = 0;
     const char *text = getenv("KIT_SHARD");
@@ -17,5 +18,5 @@ int kit_run_shard(const char *name, const struct CMUnitTest *tests, size_t count
     struct CMUnitTest subset[TESTS_MAX];
     for (size_t i = shard - 1; i < count && wanted < TESTS_MAX; i += shards)
         subset[wanted++] = tests[i];
-    return _cmocka_run_group_tests(name, subset, wanted, NULL, NULL);
+    return _cmocka_run_group_tests("tests", subset, wanted, set_up, tear_down);
 }

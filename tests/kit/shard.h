@@ -6,9 +6,11 @@
 
 struct CMUnitTest;
 
-/* In place of cmocka_run_group_tests(tests, NULL, NULL). KIT_SHARD=2/4 in the environment: only every fourth test,
+/* In place of cmocka_run_group_tests(); `set_up` and `tear_down` may be NULL. KIT_SHARD=2/4 in the environment: only every fourth test,
  * beginning with the second; else all. */
-#define kit_run_tests(tests) kit_run_shard(#tests, tests, sizeof(tests) / sizeof(tests)[0])
-int kit_run_shard(const char *name, const struct CMUnitTest *tests, size_t count);
+#define kit_run_tests(tests, set_up, tear_down)                                                              \
+    kit_run_shard(tests, sizeof(tests) / sizeof(tests)[0], set_up, tear_down)
+int kit_run_shard(const struct CMUnitTest *tests, size_t count, int (*set_up)(void **state),
+                  int (*tear_down)(void **state));
 
 #endif

@@ -240,5 +240,5 @@ int main(void)
         TEST(a_refusal_has_the_same_status_and_words),
         TEST(what_is_not_a_message_is_refused_alike_and_reaches_no_handler),
     };
-    return kit_run_tests(tests);
+    return kit_run_tests(tests, NULL, NULL);
 }

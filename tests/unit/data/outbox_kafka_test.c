@@ -246,5 +246,5 @@ int main(void)
         TEST(a_broker_that_goes_away_delays_events_and_loses_none),
         TEST(a_broker_that_forgot_everything_is_told_again),
     };
-    return kit_run_tests(tests);
+    return kit_run_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Messages that leave their place: retry topics. */
 #include "consumer_kit.h"
+#include "shard.h"
 #include "wait.h"
 
 /* One broker for all tests: to end a mock cluster takes seconds. Each test has a topic and a group of its own. */
@@ -212,5 +213,5 @@ int main(void)
         TEST(another_group_passes_over_what_waits_for_this_one),
         cmocka_unit_test(delays_are_a_list_of_milliseconds),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return kit_run_tests(tests, begin, end);
 }

@@ -272,5 +272,5 @@ int main(void)
         TEST(two_consumers_share_and_nothing_is_lost_or_out_of_order),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return kit_run_tests(tests);
+    return kit_run_tests(tests, NULL, NULL);
 }

@@ -402,5 +402,5 @@ int main(void)
         TEST(messages_of_a_new_log_that_is_longer_than_the_old_one_are_handled),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return kit_run_tests(tests);
+    return kit_run_tests(tests, NULL, NULL);
 }

@@ -473,5 +473,5 @@ int main(void)
                                         tear_down),
     };
     cmocka_set_test_filter(getenv("TEST")); /* one of them: TEST="*frozen*" */
-    return kit_run_tests(tests);
+    return kit_run_tests(tests, NULL, NULL);
 }
