@@ -27,10 +27,17 @@
 
 static int upgrades = 3;
 
+/* gRPC's library is not instrumented: ThreadSanitizer sees races in it that are none. */
+#ifdef __SANITIZE_THREAD__
+#define WITH_GRPC 0
+#else
+#define WITH_GRPC 1
+#endif
+
 /* ---- Load ---- */
 
 struct load {
-    struct shelf *fixture;
+    int rest, grpc, admin; /* ports, which stay */
     atomic_bool over;
     atomic_int_fast64_t asked, calls, failed, refused, connections;
     char failure[256]; /* the first one */
@@ -44,13 +51,13 @@ static void note(struct load *load, const char *who, int status)
         return;
     pthread_mutex_lock(&load->lock);
     if (atomic_fetch_add(&load->failed, 1) == 0)
-        snprintf(load->failure, sizeof load->failure, "%s: %d", who, status);
+        snprintf(load->failure, sizeof load->failure, "%.200s: %d", who, status);
     pthread_mutex_unlock(&load->lock);
 }
 
 static int connect_rest(struct load *load)
 {
-    int fd = raw_connect(load->fixture->rest);
+    int fd = raw_connect(load->rest);
     atomic_fetch_add(fd < 0 ? &load->refused : &load->connections, 1);
     return fd;
 }
@@ -94,16 +101,22 @@ static void *ask_anew(void *arg)
     return NULL;
 }
 
+#define IN_FLIGHT 16 /* calls of one connection */
+
 static void *call(void *arg)
 {
     struct load *load = arg;
     struct weir_bytes tea = weir_bytes("\x0a\x03tea", 5);
-    struct rpc_client *client = caller_new_client(load->fixture->grpc);
+    struct rpc_client *client = caller_new_client(load->grpc);
     while (!atomic_load(&load->over)) {
-        struct caller caller;
-        enum weir_status status = caller_call(&caller, client, &echo_methods[0], tea);
-        atomic_fetch_add(&load->calls, 1);
-        note(load, caller.text[0] ? caller.text : "rpc", status == WEIR_OK ? 200 : (int)status);
+        struct caller callers[IN_FLIGHT];
+        for (int i = 0; i < IN_FLIGHT; i++)
+            caller_start(&callers[i], client, &echo_methods[0], tea, CALLER_PATIENCE_MS);
+        for (int i = 0; i < IN_FLIGHT; i++) {
+            enum weir_status status = caller_end(&callers[i]);
+            atomic_fetch_add(&load->calls, 1);
+            note(load, callers[i].text[0] ? callers[i].text : "rpc", status == WEIR_OK ? 200 : (int)status);
+        }
     }
     rpc_client_destroy(client);
     return NULL;
@@ -113,25 +126,27 @@ static void *probe(void *arg)
 {
     struct load *load = arg;
     while (!atomic_load(&load->over)) {
-        note(load, "readiness", shelf_ask(load->fixture->admin, "/ready"));
+        note(load, "readiness", shelf_ask(load->admin, "/ready"));
         usleep(1000);
     }
     return NULL;
 }
 
 #define LOADERS_MAX 16
+#define CALLERS 2 /* the last of them */
 
 static void upgrades_in_a_row_lose_no_request_and_refuse_no_connection(void **state)
 {
     (void)state;
     struct shelf f;
     shelf_prepare(&f);
-    shelf_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
+    if (WITH_GRPC)
+        shelf_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
     shelf_start(&f);
-    struct load load = {.fixture = &f, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct load load = {.rest = f.rest, .grpc = f.grpc, .admin = f.admin, .lock = PTHREAD_MUTEX_INITIALIZER};
     void *(*const work[])(void *) = {ask_and_keep, ask_and_keep, ask_and_keep, ask_and_keep, ask_anew,
                                      ask_anew,     probe,        call,         call};
-    size_t count = sizeof work / sizeof work[0];
+    size_t count = sizeof work / sizeof work[0] - (WITH_GRPC ? 0 : CALLERS);
     pthread_t threads[LOADERS_MAX];
     for (size_t i = 0; i < count; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, work[i], &load), 0);
