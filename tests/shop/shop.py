@@ -209,7 +209,7 @@ class Shop:
             self.expect(f"exit statuses of {name}", statuses, [0] * len(statuses))
 
 
-def run(*tests):
+def run(*tests, shop=Shop):
     """Runs test functions one after the other, says what each found, and ends the process."""
     shift = int(os.environ.get("SHOP_TEST_SHIFT", "20000"))
     passed = failed = 0
@@ -217,14 +217,14 @@ def run(*tests):
         if len(sys.argv) > 1 and sys.argv[1] not in test.__name__:
             continue
         print(test.__name__)
-        shop = Shop(shift, os.environ.get("SHOP_BROKERS"))
+        mine = shop(shift, os.environ.get("SHOP_BROKERS"))
         try:
-            test(shop)
-            problems = shop.failed
+            test(mine)
+            problems = mine.failed
         except AssertionError as problem:
             problems = [str(problem)]
         finally:
-            shop.close()
+            mine.close()
         for problem in problems:
             print("  FAILED:", problem)
         passed, failed = passed + (not problems), failed + bool(problems)
