@@ -104,7 +104,8 @@ static bool contains(const uint32_t *list, uint32_t count, uint32_t value)
     return false;
 }
 
-static void take_needs(struct plan *plan, uint32_t index, const struct plan_input *inputs)
+/* `taken` says of each which one took it last, from 1. */
+static void take_needs(struct plan *plan, uint32_t index, const struct plan_input *inputs, uint32_t *taken)
 {
     struct plan_part *part = &plan->parts[index];
     const struct plan_input *input = &inputs[index];
@@ -121,14 +122,49 @@ static void take_needs(struct plan *plan, uint32_t index, const struct plan_inpu
         } else if (inputs[on].announcer) {
             error(plan, "%s: needs %s, which is an announcer: it leaves first: %s -> %s", part->name,
                   inputs[on].name, part->name, inputs[on].name);
-        } else if (!contains(part->needs, part->need_count, on) && !(inputs[on].base && !part->base)) {
+        } else if (taken[on] != index + 1 && !(inputs[on].base && !part->base)) {
+            taken[on] = index + 1;
             part->needs[part->need_count++] = on;
         }
     }
 }
 
+/* The names so far, by their hash. */
+struct names {
+    uint32_t *slots; /* index + 1; 0: free */
+    size_t mask;
+};
+
+static void names_init(struct names *names, size_t count)
+{
+    size_t size = 16;
+    while (size < 2 * count)
+        size *= 2;
+    *names = (struct names){.slots = memory_zalloc(size * sizeof *names->slots), .mask = size - 1};
+}
+
+/* False when it is there already. */
+static bool names_add(struct names *names, const struct plan *plan, uint32_t index)
+{
+    const char *name = plan->parts[index].name;
+    size_t at = 14695981039346656037u; /* FNV-1a */
+    for (const char *c = name; *c; c++)
+        at = (at ^ (unsigned char)*c) * 1099511628211u;
+    for (;; at++) {
+        uint32_t *slot = &names->slots[at & names->mask];
+        if (*slot == 0) {
+            *slot = index + 1;
+            return true;
+        }
+        if (strcmp(plan->parts[*slot - 1].name, name) == 0)
+            return false;
+    }
+}
+
 static void take_inputs(struct plan *plan, const struct plan_input *inputs)
 {
+    struct names names;
+    names_init(&names, plan->count);
     for (uint32_t i = 0; i < plan->count; i++) {
         struct plan_part *part = &plan->parts[i];
         const struct plan_input *input = &inputs[i];
@@ -140,19 +176,18 @@ static void take_inputs(struct plan *plan, const struct plan_input *inputs)
         plan->base_count += input->base;
         if (!part->name[0])
             error(plan, "component %u has an empty name", i + 1);
-        for (uint32_t k = 0; k < i; k++) {
-            if (part->name[0] && !strcmp(plan->parts[k].name, part->name)) {
-                error(plan, "%s: added twice; every component has a name of its own", part->name);
-                break;
-            }
-        }
+        else if (!names_add(&names, plan, i))
+            error(plan, "%s: added twice; every component has a name of its own", part->name);
         if (part->base && part->announcer)
             error(plan, "%s: is base and announcer; base is the last to leave, an announcer the first",
                   part->name);
         take_times(plan, part, input);
     }
+    free(names.slots);
+    uint32_t *taken = memory_zalloc((plan->count + 1) * sizeof *taken);
     for (uint32_t i = 0; i < plan->count; i++)
-        take_needs(plan, i, inputs);
+        take_needs(plan, i, inputs, taken);
+    free(taken);
 }
 
 /* ---- Order ---- */
