@@ -47,7 +47,6 @@ struct weir_call *call_new(const struct call_ops *ops, void *transport, struct w
     call->method = method;
     call->gate = gate;
     call->self = service ? service->self : NULL;
-    call->begun_ns = weir_now_ns();
     return call;
 }
 
@@ -89,7 +88,7 @@ void call_add_metadata(struct weir_call *call, struct weir_bytes name, struct we
 
 void call_set_deadline(struct weir_call *call, int64_t deadline_ns)
 {
-    context_limit(&call->context, deadline_ns);
+    context_limit_new(&call->context, deadline_ns);
 }
 
 void call_set_principal(struct weir_call *call, struct weir_bytes principal)
@@ -207,10 +206,11 @@ void call_finish(struct weir_call *call, enum weir_status status)
     call_metrics_end(call);
 
     struct gate *gate = call->entered ? call->gate : NULL;
+    uint8_t place = call->place;
     bool cancelled = weir_context_status(&call->context) == WEIR_CANCELLED && status != WEIR_OK;
     call->ops->finish(call);
     if (gate)
-        gate_leave(gate, cancelled);
+        gate_leave_from(gate, place, cancelled);
     weir_call_release(call); /* the execution's reference */
 }
 
@@ -264,7 +264,7 @@ bool call_is_deferred(const struct weir_call *call)
 static enum weir_status enter(struct weir_call *call)
 {
     if (call->gate) {
-        enum weir_status status = gate_enter(call->gate);
+        enum weir_status status = gate_enter_here(call->gate, &call->place);
         if (status == WEIR_UNAVAILABLE)
             return weir_call_fail(call, status, "the server is stopping");
         if (status != WEIR_OK)
@@ -333,6 +333,8 @@ void call_dispatch(struct weir_call *call)
     weir_call_acquire(call); /* the execution's; dropped by call_finish() */
     if (!call->context.traceparent[0])
         context_set_trace(&call->context, NULL);
+    if (call->begun_ns == 0)
+        call->begun_ns = weir_now_ns();
     call_metrics_begin(call);
     enum weir_status status = begin(call);
     if (status != WEIR_OK)

@@ -82,10 +82,12 @@ struct weir_call {
     struct executor_task task;
     struct stream *_Atomic stream; /* of the author's method; who cancels may be there before */
     struct channel_calls *downstream;
-    int64_t begun_ns;
-    uint16_t intercepted;      /* interceptors whose `before` returned OK */
-    bool entered;              /* the gate */
-    bool accounted, completed; /* the transport's: how a stop counts it, once it has finished */
+    int64_t begun_ns;             /* 0: call_dispatch() looks at the clock */
+    struct call_metrics *metrics; /* of its method; NULL: none */
+    uint16_t intercepted;         /* interceptors whose `before` returned OK */
+    bool entered;                 /* the gate ... */
+    uint8_t place;                /* ... here */
+    bool accounted, completed;    /* the transport's: how a stop counts it, once it has finished */
 };
 
 /* `service` and `method` stay valid while the call lives. Takes one reference for the transport. */

@@ -7,21 +7,22 @@
 
 #include "call/call.h"
 #include "core/memory.h"
+#include "observe/cells.h"
 #include "observe/metrics.h"
 
 #define STATUSES (WEIR_UNAUTHENTICATED + 1)
 #define SLOTS 4096 /* methods times transports of one process; what finds no place is not counted */
 
 /* The metrics of one method on one transport; lives as long as the process, like its metrics. */
-struct record {
+struct call_metrics {
     const struct weir_method *method;
     const struct call_ops *ops;
     _Atomic(struct counter *) totals[STATUSES]; /* NULL until the status occurs */
     struct histogram *seconds;
-    _Atomic int64_t in_flight;
+    size_t in_flight; /* a cell */
 };
 
-static _Atomic(struct record *) slots[SLOTS];
+static _Atomic(struct call_metrics *) slots[SLOTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* who fills a slot */
 
 static struct metric_options options_of(const struct weir_call *call, const char *name, const char *help)
@@ -35,38 +36,39 @@ static struct metric_options options_of(const struct weir_call *call, const char
 
 static double read_in_flight(void *arg)
 {
-    const struct record *record = arg;
-    return (double)record->in_flight;
+    const struct call_metrics *record = arg;
+    return (double)cells_sum(record->in_flight);
 }
 
-static struct record *record_new(const struct weir_call *call)
+static struct call_metrics *record_new(const struct weir_call *call)
 {
-    struct record *record = NEW(struct record);
+    struct call_metrics *record = NEW(struct call_metrics);
     record->method = call->method;
     record->ops = call->ops;
     struct metric_options seconds =
         options_of(call, "weir_call_seconds", "Time from a call's begin to its end");
     record->seconds = metrics_histogram(&seconds);
+    record->in_flight = cells_take(1);
     struct metric_options in_flight =
         options_of(call, "weir_calls_in_flight", "Calls that have begun and not ended");
     metrics_source(METRIC_GAUGE, &in_flight, read_in_flight, record);
     return record;
 }
 
-static bool is_of(const struct record *record, const struct weir_call *call)
+static bool is_of(const struct call_metrics *record, const struct weir_call *call)
 {
     return record->method == call->method && record->ops == call->ops;
 }
 
 /* Slots fill up and are never emptied, so a look needs no lock. */
-static struct record *record_of(const struct weir_call *call)
+static struct call_metrics *record_of(const struct weir_call *call)
 {
     if (!call->method || !call->service)
         return NULL;
     size_t first = ((uintptr_t)call->method / 64 + (uintptr_t)call->ops / 16) % SLOTS;
     for (size_t i = 0; i < SLOTS; i++) {
-        _Atomic(struct record *) *slot = &slots[(first + i) % SLOTS];
-        struct record *record = atomic_load_explicit(slot, memory_order_acquire);
+        _Atomic(struct call_metrics *) *slot = &slots[(first + i) % SLOTS];
+        struct call_metrics *record = atomic_load_explicit(slot, memory_order_acquire);
         if (!record) {
             pthread_mutex_lock(&lock);
             record = *slot;
@@ -80,16 +82,16 @@ static struct record *record_of(const struct weir_call *call)
     return NULL;
 }
 
-void call_metrics_begin(const struct weir_call *call)
+void call_metrics_begin(struct weir_call *call)
 {
-    struct record *record = record_of(call);
+    struct call_metrics *record = call->metrics = record_of(call);
     if (record)
-        atomic_fetch_add_explicit(&record->in_flight, 1, memory_order_relaxed);
+        cells_add(record->in_flight, 1);
 }
 
 void call_metrics_end(const struct weir_call *call)
 {
-    struct record *record = record_of(call);
+    struct call_metrics *record = call->metrics;
     if (!record || (unsigned)call->status >= STATUSES)
         return;
     _Atomic(struct counter *) *slot = &record->totals[call->status];
@@ -103,5 +105,5 @@ void call_metrics_end(const struct weir_call *call)
     }
     counter_add(total, 1);
     histogram_observe_ns(record->seconds, weir_now_ns() - call->begun_ns);
-    atomic_fetch_sub_explicit(&record->in_flight, 1, memory_order_relaxed);
+    cells_add(record->in_flight, -1);
 }

@@ -5,7 +5,7 @@
 
 struct weir_call;
 
-void call_metrics_begin(const struct weir_call *call);
+void call_metrics_begin(struct weir_call *call);
 /* Its status is final. Exactly one for each begin. */
 void call_metrics_end(const struct weir_call *call);
 

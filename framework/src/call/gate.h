@@ -18,6 +18,10 @@ void gate_destroy(struct gate *gate); /* nothing is in flight any more; NULL is 
 enum weir_status gate_enter(struct gate *gate);
 /* `cancelled`: the work ended because it was told to. */
 void gate_leave(struct gate *gate, bool cancelled);
+/* The same where many threads enter: each counts in a place of its own, and who leaves, on whatever thread, says
+ * which it was. */
+enum weir_status gate_enter_here(struct gate *gate, uint8_t *ret_place);
+void gate_leave_from(struct gate *gate, uint8_t place, bool cancelled);
 
 /* The drain begins: accounts for what is in flight now and for what still comes (on connections that are
  * open, work is taken until they are closed: refusing it would lose requests that were sent already). */

@@ -126,6 +126,12 @@ void context_limit(struct weir_context *context, int64_t deadline_ns)
     pthread_mutex_unlock(&context->lock);
 }
 
+void context_limit_new(struct weir_context *context, int64_t deadline_ns)
+{
+    if (deadline_ns < atomic_load_explicit(&context->deadline_ns, memory_order_relaxed))
+        atomic_store_explicit(&context->deadline_ns, deadline_ns, memory_order_relaxed);
+}
+
 int64_t weir_context_deadline_ns(const struct weir_context *context)
 {
     return atomic_load(&context->deadline_ns);

@@ -40,6 +40,8 @@ void context_end(struct weir_context *context, enum weir_status status);
 
 /* Moves the deadline to the earlier one and wakes sleepers. Any thread. */
 void context_limit(struct weir_context *context, int64_t deadline_ns);
+/* The same before anybody else has the context: no lock. */
+void context_limit_new(struct weir_context *context, int64_t deadline_ns);
 
 /* Takes over what a client sent, when it is valid (W3C Trace Context, 3.2), with a new span id; else starts a
  * trace. */

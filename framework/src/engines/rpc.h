@@ -86,6 +86,7 @@ void rpc_set_user(struct rpc *rpc, void *user);
 void *rpc_user(const struct rpc *rpc);
 
 /* In begin, or until rpc_finish(). */
+int64_t rpc_begun_ns(const struct rpc *rpc);
 int64_t rpc_deadline_ns(const struct rpc *rpc);       /* WEIR_NEVER: none */
 struct weir_bytes rpc_request(const struct rpc *rpc); /* of unary and server streams */
 size_t rpc_metadata_count(const struct rpc *rpc);

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <weir/log.h>
 
 #include "core/memory.h"
+#include "observe/cells.h"
 
 /* Upper bounds of the buckets, in microseconds; one more bucket has none. */
 static const int64_t bounds_us[] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
@@ -27,14 +27,14 @@ struct metric {
 
 struct counter {
     struct metric metric;
-    _Atomic int64_t value;
+    size_t cell;
 };
 
 struct histogram {
     struct metric metric;
-    _Atomic int64_t sum_ns;
-    _Atomic int64_t buckets[BOUNDS + 1]; /* each for itself; summed up when shown */
+    size_t cell; /* the first of its buckets, each for itself and summed up when shown; behind them the sum */
 };
+#define SUM_NS (BOUNDS + 1)
 
 struct metric_source {
     struct metric metric;
@@ -122,9 +122,10 @@ static struct metric *find(const struct family *family, const char *labels)
     return NULL;
 }
 
-/* The metric of this name and these labels; a new one of `size` bytes when there is none. */
+/* The metric of this name and these labels; a new one of `size` bytes when there is none, with `init` for what
+ * is its kind's. */
 static struct metric *metric_of(enum metric_kind kind, bool asked, const struct metric_options *options,
-                                size_t size, struct family **ret_family)
+                                size_t size, void (*init)(struct metric *metric), struct family **ret_family)
 {
     char *labels = render_labels(options);
     pthread_mutex_lock(&lock);
@@ -139,6 +140,8 @@ static struct metric *metric_of(enum metric_kind kind, bool asked, const struct 
         metric = memory_zalloc(size);
         metric->labels = labels;
         labels = NULL;
+        if (init)
+            init(metric);
         struct metric **end = &family->metrics;
         while (*end)
             end = &(*end)->next;
@@ -154,16 +157,28 @@ static struct metric *metric_of(enum metric_kind kind, bool asked, const struct 
     return metric;
 }
 
+static void init_counter(struct metric *metric)
+{
+    ((struct counter *)metric)->cell = cells_take(1);
+}
+
 struct counter *metrics_counter(const struct metric_options *options)
 {
     struct family *family;
-    return (struct counter *)metric_of(METRIC_COUNTER, false, options, sizeof(struct counter), &family);
+    return (struct counter *)metric_of(METRIC_COUNTER, false, options, sizeof(struct counter), init_counter,
+                                       &family);
+}
+
+static void init_histogram(struct metric *metric)
+{
+    ((struct histogram *)metric)->cell = cells_take(SUM_NS + 1);
 }
 
 struct histogram *metrics_histogram(const struct metric_options *options)
 {
     struct family *family;
-    return (struct histogram *)metric_of(METRIC_HISTOGRAM, false, options, sizeof(struct histogram), &family);
+    return (struct histogram *)metric_of(METRIC_HISTOGRAM, false, options, sizeof(struct histogram),
+                                         init_histogram, &family);
 }
 
 struct metric_source *metrics_source(enum metric_kind kind, const struct metric_options *options,
@@ -171,7 +186,7 @@ struct metric_source *metrics_source(enum metric_kind kind, const struct metric_
 {
     struct family *family;
     struct metric_source *source =
-        (struct metric_source *)metric_of(kind, true, options, sizeof(struct metric_source), &family);
+        (struct metric_source *)metric_of(kind, true, options, sizeof(struct metric_source), NULL, &family);
     pthread_mutex_lock(&lock);
     source->family = family;
     source->arg = arg;
@@ -198,12 +213,12 @@ void metrics_source_remove(struct metric_source *source)
 
 void counter_add(struct counter *counter, int64_t more)
 {
-    atomic_fetch_add_explicit(&counter->value, more, memory_order_relaxed);
+    cells_add(counter->cell, more);
 }
 
 int64_t counter_value(const struct counter *counter)
 {
-    return atomic_load_explicit(&counter->value, memory_order_relaxed);
+    return cells_sum(counter->cell);
 }
 
 void histogram_observe_ns(struct histogram *histogram, int64_t ns)
@@ -211,15 +226,15 @@ void histogram_observe_ns(struct histogram *histogram, int64_t ns)
     size_t bucket = 0;
     while (bucket < BOUNDS && ns > bounds_us[bucket] * 1000)
         bucket++;
-    atomic_fetch_add_explicit(&histogram->buckets[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&histogram->sum_ns, ns > 0 ? ns : 0, memory_order_relaxed);
+    cells_add(histogram->cell + bucket, 1);
+    cells_add(histogram->cell + SUM_NS, ns > 0 ? ns : 0);
 }
 
 int64_t histogram_count(const struct histogram *histogram)
 {
     int64_t count = 0;
     for (size_t i = 0; i <= BOUNDS; i++)
-        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        count += cells_sum(histogram->cell + i);
     return count;
 }
 
@@ -255,13 +270,12 @@ static void append_histogram(struct weir_buffer *text, const struct family *fami
         char bound[32] = "le=\"+Inf\"";
         if (i < BOUNDS)
             snprintf(bound, sizeof bound, "le=\"%g\"", (double)bounds_us[i] / 1e6);
-        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        count += cells_sum(histogram->cell + i);
         append_name(text, family, "_bucket", &histogram->metric, bound);
         weir_buffer_printf(text, "%lld\n", (long long)count);
     }
     append_name(text, family, "_sum", &histogram->metric, "");
-    append_double(text,
-                  (double)atomic_load_explicit(&histogram->sum_ns, memory_order_relaxed) / WEIR_NS_PER_S);
+    append_double(text, (double)cells_sum(histogram->cell + SUM_NS) / WEIR_NS_PER_S);
     append_name(text, family, "_count", &histogram->metric, "");
     weir_buffer_printf(text, "%lld\n", (long long)count);
 }

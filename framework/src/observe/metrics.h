@@ -1,5 +1,5 @@
-/* Numbers for Prometheus. A metric is made once, with all its labels; afterwards it costs one relaxed atomic
- * addition.
+/* Numbers for Prometheus. A metric is made once, with all its labels; afterwards it costs an addition to a cell
+ * that only this thread writes (cells.h).
  *
  * Names follow Prometheus: weir_SUBJECT_UNIT, base units (seconds, bytes), "_total" for counters. Labels have
  * few values: methods and statuses, never ids or paths of clients. Any thread. */

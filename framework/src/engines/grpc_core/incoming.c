@@ -75,7 +75,7 @@ static void give_back(struct rpc *rpc)
     struct rpc_server *server = worker->server;
     rpc->next = worker->free;
     worker->free = rpc;
-    gate_leave(server->rpcs, false);
+    gate_leave_from(server->rpcs, rpc->place, false);
 }
 
 /* Asks the core for the next call of a method. */
@@ -87,7 +87,7 @@ void rpc_ask(struct worker *worker, const struct registered *registered)
     struct rpc *rpc = take(worker);
     rpc->registered = registered;
     rpc->metadata.count = 0;
-    gate_enter(server->rpcs);
+    gate_enter_here(server->rpcs, &rpc->place);
     if (registered->handle)
         grpc_server_request_registered_call(server->core, registered->handle, &rpc->call, &rpc->deadline,
                                             &rpc->metadata, has_request(rpc) ? &rpc->payload : NULL,
@@ -109,6 +109,16 @@ static void drop_unsent(struct rpc *rpc)
     rpc->unsent = rpc->in_send;
 }
 
+static void clean_up_stream(struct rpc *rpc)
+{
+    pthread_mutex_lock(&rpc->lock); /* who answered may still hold it */
+    pthread_mutex_unlock(&rpc->lock);
+    drop_unsent(rpc);
+    if (rpc->has_reply)
+        grpc_slice_unref(rpc->reply);
+    free(rpc->text);
+}
+
 /* Runs on: the worker's thread. */
 static void part_ended(struct rpc *rpc)
 {
@@ -116,16 +126,10 @@ static void part_ended(struct rpc *rpc)
         return;
     link_remove(&rpc->live);
     link_remove(&rpc->timed);
-    if (is_stream(rpc)) { /* who answered may still hold it */
-        pthread_mutex_lock(&rpc->lock);
-        pthread_mutex_unlock(&rpc->lock);
-    }
+    if (is_stream(rpc))
+        clean_up_stream(rpc);
     if (rpc->begun)
         ops_of(rpc)->gone(rpc, rpc->complete && !rpc->close_cancelled);
-    drop_unsent(rpc);
-    if (rpc->has_reply)
-        grpc_slice_unref(rpc->reply);
-    free(rpc->text);
     core_buffer_set(&rpc->out, grpc_empty_slice());
     grpc_slice_unref(rpc->request);
     if (rpc->payload)
@@ -141,25 +145,34 @@ static void part_ended(struct rpc *rpc)
 
 /* ---- Arrival ---- */
 
-static void reset(struct rpc *rpc)
+/* Somebody may be late for the stream that was here before: he has the lock, sees another user, or that it is
+ * answered. So a unary rpc leaves alone what is a stream's. */
+static void reset_stream(struct rpc *rpc)
 {
-    pthread_mutex_lock(&rpc->lock); /* somebody may be late for the rpc that was here before */
-    rpc->user = NULL;
-    atomic_store(&rpc->parts, 1);
-    atomic_store(&rpc->close_asked, false);
-    rpc->close_cancelled = 0;
-    rpc->begun = rpc->is_over = rpc->complete = false;
+    pthread_mutex_lock(&rpc->lock);
+    atomic_store_explicit(&rpc->user, NULL, memory_order_relaxed);
     rpc->over = WEIR_OK;
-    rpc->sending = rpc->headers_sent = rpc->owes_writable = rpc->reading = false;
+    rpc->sending = rpc->owes_writable = rpc->reading = false;
     rpc->answered = rpc->ending = rpc->has_reply = false;
     rpc->text = NULL;
     rpc->first = NULL;
     rpc->last = &rpc->first;
     rpc->unsent = rpc->in_send = rpc->too_large = 0;
     rpc->message = NULL;
+    pthread_mutex_unlock(&rpc->lock);
+}
+
+static void reset(struct rpc *rpc)
+{
+    if (is_stream(rpc))
+        reset_stream(rpc);
+    atomic_store_explicit(&rpc->user, NULL, memory_order_relaxed);
+    atomic_store(&rpc->parts, 1);
+    atomic_store(&rpc->close_asked, false);
+    rpc->close_cancelled = 0;
+    rpc->begun = rpc->is_over = rpc->complete = rpc->headers_sent = false;
     rpc->request = grpc_empty_slice();
     rpc->request_bytes = (struct weir_bytes){0};
-    pthread_mutex_unlock(&rpc->lock);
 }
 
 static void watch_close(struct rpc *rpc)
@@ -177,12 +190,11 @@ static void set_deadline(struct rpc *rpc)
 {
     rpc->deadline_ns = rpc->late_ns = core_time_to_ns(rpc->deadline);
     if (rpc->deadline_ns != WEIR_NEVER)
-        rpc->late_ns -= (rpc->deadline_ns - weir_now_ns()) / 100 + 5 * WEIR_NS_PER_MS;
+        rpc->late_ns -= (rpc->deadline_ns - rpc->begun_ns) / 100 + 5 * WEIR_NS_PER_MS;
     int64_t timeout_ms = rpc->worker->server->options.timeout_ms;
     if (rpc->deadline_ns != WEIR_NEVER || is_stream(rpc) || timeout_ms <= 0)
         return;
-    rpc->deadline_ns = weir_deadline_in_ms(timeout_ms);
-    rpc->ends = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+    rpc->deadline_ns = rpc->begun_ns + timeout_ms * WEIR_NS_PER_MS;
     link_append(&rpc->worker->timed, &rpc->timed);
 }
 
@@ -221,6 +233,7 @@ static void begin(struct rpc *rpc)
 {
     struct rpc_server *server = rpc->worker->server;
     rpc->begun = true;
+    rpc->begun_ns = weir_now_ns();
     link_append(&rpc->worker->live, &rpc->live);
     set_deadline(rpc);
     if (is_stream(rpc))
@@ -265,9 +278,11 @@ void rpc_time_is_over(struct rpc *rpc, enum weir_status status)
     if (rpc->is_over)
         return;
     rpc->is_over = true;
-    pthread_mutex_lock(&rpc->lock);
-    rpc->over = status;
-    pthread_mutex_unlock(&rpc->lock);
+    if (is_stream(rpc)) {
+        pthread_mutex_lock(&rpc->lock);
+        rpc->over = status;
+        pthread_mutex_unlock(&rpc->lock);
+    }
     ops_of(rpc)->over(rpc, status);
 }
 
@@ -507,14 +522,17 @@ void *rpc_server_user(const struct rpc *rpc)
 
 void rpc_set_user(struct rpc *rpc, void *user)
 {
-    pthread_mutex_lock(&rpc->lock);
-    rpc->user = user;
-    pthread_mutex_unlock(&rpc->lock);
+    atomic_store_explicit(&rpc->user, user, memory_order_relaxed);
 }
 
 void *rpc_user(const struct rpc *rpc)
 {
-    return rpc->user;
+    return atomic_load_explicit(&rpc->user, memory_order_relaxed);
+}
+
+int64_t rpc_begun_ns(const struct rpc *rpc)
+{
+    return rpc->begun_ns;
 }
 
 int64_t rpc_deadline_ns(const struct rpc *rpc)

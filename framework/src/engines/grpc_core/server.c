@@ -62,10 +62,10 @@ static void end_late_rpcs(struct worker *worker)
 {
     if (link_is_empty(&worker->timed))
         return;
-    gpr_timespec now = gpr_now(GPR_CLOCK_MONOTONIC);
+    int64_t now = weir_now_ns();
     while (!link_is_empty(&worker->timed)) {
         struct rpc *rpc = CONTAINER_OF(worker->timed.next, struct rpc, timed);
-        if (gpr_time_cmp(rpc->ends, now) > 0)
+        if (rpc->deadline_ns > now)
             return;
         link_remove(&rpc->timed);
         rpc_time_is_over(rpc, WEIR_DEADLINE_EXCEEDED);
@@ -76,7 +76,7 @@ static gpr_timespec next_end(const struct worker *worker)
 {
     if (link_is_empty(&worker->timed))
         return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    return CONTAINER_OF(worker->timed.next, struct rpc, timed)->ends;
+    return core_time_of(CONTAINER_OF(worker->timed.next, struct rpc, timed)->deadline_ns);
 }
 
 /* False: the queue is shut down, and empty. */
@@ -345,7 +345,7 @@ static void destroy_worker(struct worker *worker)
 /* A failed start may have left workers without a thread. */
 static void take_turns(struct rpc_server *server)
 {
-    gpr_timespec soon = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(10, GPR_TIMESPAN));
+    gpr_timespec soon = core_time_of(weir_deadline_in_ms(10));
     for (size_t i = 0; i < server->worker_count; i++)
         if (!server->workers[i].has_thread)
             take_turn(&server->workers[i], soon);

@@ -68,10 +68,9 @@ struct unsent {
 struct rpc {
     struct worker *worker;
     const struct registered *registered;
-    void *user;
+    _Atomic(void *) user;
     struct rpc *next; /* in the free list */
     struct link live, timed;
-    gpr_timespec ends; /* while it is in `timed` */
 
     grpc_call *call;
     grpc_metadata_array metadata;
@@ -80,21 +79,23 @@ struct rpc {
     grpc_byte_buffer *payload;
     grpc_slice request;
     struct weir_bytes request_bytes;
-    int64_t deadline_ns;
+    int64_t begun_ns, deadline_ns;
     int64_t late_ns; /* from here on a cancel means the deadline */
 
     struct event arrived, closed, finished, sent, received;
     atomic_int parts;
     atomic_bool close_asked; /* who sets it starts RECV_CLOSE */
     int close_cancelled;     /* written by the core */
+    uint8_t place;           /* in the server's gate */
     bool begun, is_over;
     bool complete; /* the last batch went through */
+    bool headers_sent;
     grpc_byte_buffer out;
 
     /* Streams */
-    pthread_mutex_t lock;  /* all below */
+    pthread_mutex_t lock;  /* all below, which a unary rpc leaves alone */
     enum weir_status over; /* what rpc_send() says; OK while somebody listens */
-    bool sending, headers_sent, owes_writable;
+    bool sending, owes_writable;
     bool reading;
     bool answered; /* rpc_finish() was called: `status`, `text` and `reply` wait for what is unsent */
     bool ending;   /* the last batch is under way */

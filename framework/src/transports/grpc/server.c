@@ -119,6 +119,7 @@ static void begin(struct rpc *rpc)
         return;
     }
     struct weir_call *call = call_new(&call_ops, rpc, served->service, served->method, server->gate);
+    call->begun_ns = rpc_begun_ns(rpc);
     add_metadata(call, rpc);
     if (server->options.trust_principal)
         call_believe_principal(call);
