@@ -36,6 +36,7 @@ def main():
         "consume": lambda: calls.kafka_consume(table, rounds),
         "produce": lambda: calls.kafka_produce(table, rounds),
         "shop": lambda: shop_bench.run(table, 1 if quick else 3, quick),
+        "lifecycle": lambda: program(table, "lifecycle_bench"),
         "codec": lambda: program(table, "codec_bench"),
         "sql": lambda: program(table, "sql_bench", folder, "1"),
     }
