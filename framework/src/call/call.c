@@ -11,6 +11,7 @@
 
 #include "call/call_metrics.h"
 #include "core/memory.h"
+#include "lifecycle/process.h"
 
 /* A handler may return WEIR_PENDING before or after somebody else called weir_call_finish(): whichever of the
  * two comes second finishes the call. */
@@ -238,6 +239,7 @@ static void run_unary(struct executor_task *task)
     call->reply_message = call_new_message(call, method->reply_descriptor);
     atomic_store(&call->phase, PHASE_RUNNING);
     status = method->unary(call, call->service->handlers, call->request_message, call->reply_message);
+    process_end_fork();
     if (status == WEIR_PENDING) {
         int running = PHASE_RUNNING;
         if (atomic_compare_exchange_strong(&call->phase, &running, PHASE_DEFERRED))

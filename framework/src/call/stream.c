@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/memory.h"
+#include "lifecycle/process.h"
 
 enum event_kind {
     EVENT_OPEN,
@@ -98,6 +99,7 @@ static void open_it(struct stream *stream)
                                             call->request, &status);
     if (status == WEIR_OK)
         status = method->open(call, call->service->handlers, call->request_message);
+    process_end_fork();
     after_open(stream, status);
 }
 
@@ -114,6 +116,7 @@ static void take_message(struct stream *stream, const struct event *event)
                                 weir_bytes(event->bytes, event->size), &status);
     if (message)
         status = method->message(call, call->service->handlers, message);
+    process_end_fork();
     if (status == WEIR_OK)
         call->ops->read(call);
     else if (status != WEIR_PENDING)
@@ -168,6 +171,7 @@ static void run(struct executor_task *task)
         pthread_mutex_unlock(&stream->lock);
         if (wanted)
             run_event(stream, event);
+        process_end_fork();
         free(event);
         pthread_mutex_lock(&stream->lock);
     }

@@ -10,6 +10,7 @@
 #include "call/call.h"
 #include "core/condition.h"
 #include "core/memory.h"
+#include "lifecycle/process.h"
 
 struct weir_timer {
     struct weir_component component; /* first: a handle */
@@ -50,6 +51,7 @@ static bool run_step(struct weir_timer *timer)
     timer->woken = false;
     pthread_mutex_unlock(&timer->lock);
     bool more = timer->step(call);
+    process_end_fork();
     pthread_mutex_lock(&timer->lock);
     timer->running = NULL;
     pthread_mutex_unlock(&timer->lock);

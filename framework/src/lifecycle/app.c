@@ -105,6 +105,11 @@ void app_free(struct weir_app *app)
     }
     for (size_t i = 0; i < app->mistake_count; i++)
         free(app->mistakes[i]);
+    for (struct late *late = atomic_load(&app->late); late;) {
+        struct late *next = late->next;
+        free(late);
+        late = next;
+    }
     free(app->mistakes);
     free(app->parts);
     plan_destroy(app->plan);
@@ -190,14 +195,26 @@ void component_add(struct weir_app *app, struct weir_component *component, const
     app->parts[app->count++] = part;
 }
 
+/* Any thread. The handle can be used as any other, and nothing comes of it. */
+static struct weir_component *add_late(struct weir_app *app, const char *name)
+{
+    struct late *late = NEW(struct late);
+    component_add(app, &late->component, name, NULL, NULL, NULL);
+    late->next = atomic_load(&app->late);
+    while (!atomic_compare_exchange_weak(&app->late, &late->next, late))
+        continue;
+    return &late->component;
+}
+
 struct weir_component *weir_component_add(struct weir_app *app, const char *name,
                                           const struct weir_component_ops *ops, void *self,
                                           const struct weir_component_options *options)
 {
+    if (app->running)
+        return add_late(app, name);
     struct weir_component *component = NEW(struct weir_component);
     component_add(app, component, name, ops, self, options);
-    if (component->index != TOO_LATE)
-        app->parts[component->index]->owned = component;
+    app->parts[component->index]->owned = component;
     return component;
 }
 

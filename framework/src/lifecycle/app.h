@@ -39,6 +39,11 @@ struct app_part {
     struct message failed; /* its place in the inbox */
 };
 
+struct late {
+    struct weir_component component; /* first: a handle */
+    struct late *next;
+};
+
 struct weir_app {
     char *name;
     struct config *config;
@@ -51,6 +56,7 @@ struct weir_app {
     struct weir_component *executor_component;
     struct executor *executor;
     bool running;
+    struct late *_Atomic late; /* handles of components that were added while it ran */
 
     struct inbox inbox;
     struct message stop; /* its place in the inbox */

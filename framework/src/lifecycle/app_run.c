@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
@@ -333,6 +334,10 @@ static void serve(struct weir_app *app)
 int weir_app_run(struct weir_app *app)
 {
     int status;
+    if (app->running) { /* called from inside a callback */
+        weir_log_error("weir_app_run() was called while the app runs: it does nothing");
+        return EX_SOFTWARE;
+    }
     if (!app_begin(app, &status))
         return status;
     serve(app);

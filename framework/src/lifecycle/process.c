@@ -1,5 +1,6 @@
 #include "lifecycle/process.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <weir/clock.h>
@@ -43,11 +45,44 @@ static sigset_t heard_signals(void)
     return set;
 }
 
+static bool forked;
+static sigset_t blocked; /* by us */
+
+/* What it runs must be ended by a signal as ever. */
+static void begin_fork(void)
+{
+    forked = true;
+    pthread_sigmask(SIG_UNBLOCK, &blocked, NULL);
+}
+
+static void heed_forks(void)
+{
+    sigemptyset(&blocked);
+    pthread_atfork(NULL, NULL, begin_fork);
+}
+
 void process_block_signals(void)
 {
-    sigset_t set = heard_signals();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    sigset_t set = heard_signals(), before;
+    pthread_once(&once, heed_forks);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    for (int signal = 1; signal < NSIG; signal++)
+        if (sigismember(&set, signal) == 1 && sigismember(&before, signal) == 0)
+            sigaddset(&blocked, signal);
+    if (forked) /* and runs an app of its own */
+        forked = false;
     signal(SIGPIPE, SIG_IGN);
+}
+
+void process_end_fork(void)
+{
+    if (!forked)
+        return;
+    dprintf(STDERR_FILENO,
+            "weir: process %d was forked and came back from what had forked it: it ends here\n",
+            (int)getpid());
+    _exit(EX_SOFTWARE);
 }
 
 int process_signal_descriptor(void)

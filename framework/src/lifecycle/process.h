@@ -6,8 +6,12 @@
 #include <stdint.h>
 
 /* Blocks SIGTERM, SIGINT, SIGUSR1, and SIGCHLD where this process adopts, in this thread and all that it makes,
- * so call it before any is made; ignores SIGPIPE. */
+ * so call it before any is made; ignores SIGPIPE. A process that is forked from then on does not block them. */
 void process_block_signals(void);
+
+/* Called when an author's function has returned. In a process that it has forked (fork(2)) and that returned from it,
+ * says so and ends that: it has none of the threads that should go on, and its parent's sockets. Any thread. */
+void process_end_fork(void);
 
 /* A descriptor that is readable when a signal is there; -1 on failure. */
 int process_signal_descriptor(void);

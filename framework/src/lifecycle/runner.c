@@ -11,6 +11,7 @@
 
 #include "core/context.h"
 #include "core/memory.h"
+#include "lifecycle/process.h"
 #include "lifecycle/stack.h"
 
 /* One component's place. Between runner_call() and the post it belongs to the thread that runs it, except the
@@ -94,6 +95,7 @@ static void run_job(struct job *job)
     atomic_store(&job->thread, pthread_self());
     atomic_store(&job->running, (int)job->message.op);
     job->message.status = execute(job, &err);
+    process_end_fork();
     atomic_store(&job->running, OP_NONE);
     if (job->message.status != WEIR_OK)
         snprintf(job->message.text, sizeof job->message.text, "%s",

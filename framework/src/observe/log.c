@@ -265,6 +265,8 @@ static void name_service(const char *name)
 
 static void stop_at_exit(void)
 {
+    if (writer_process != getpid()) /* forked: another thread may have held the lock */
+        return;
     log_stop(DIRECT_MS);
 }
 

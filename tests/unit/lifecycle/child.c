@@ -99,6 +99,36 @@ static void wait_for_own_child(struct fake *fake)
         say(fake, "waited for the child of");
 }
 
+/* ---- Callbacks that fork ---- */
+
+/* What becomes of the child; its parent goes on. True in the child, which returns as if nothing were. */
+static bool forks_and_returns(struct fake *fake)
+{
+    bool waits = is(fake, "fork-killed") || is(fake, "fork-runs");
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (is(fake, "fork-exits"))
+            exit(7);
+        if (is(fake, "fork-runs"))
+            execl("/bin/sleep", "sleep", "60", (char *)NULL);
+        if (is(fake, "fork-killed"))
+            hang();
+        return true;
+    }
+    if (waits && kill(pid, is(fake, "fork-killed") ? SIGKILL : SIGTERM) != 0)
+        abort();
+    int status;
+    char what[64];
+    if (waitpid(pid, &status, 0) != pid)
+        abort();
+    if (WIFEXITED(status))
+        snprintf(what, sizeof what, "child exited with %d in", WEXITSTATUS(status));
+    else
+        snprintf(what, sizeof what, "child was ended by signal %d in", WTERMSIG(status));
+    say(fake, what);
+    return false;
+}
+
 static enum weir_status start(void *self, struct weir_context *context, struct weir_error *err)
 {
     struct fake *fake = self;
@@ -143,6 +173,10 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     }
     if (is(fake, "drain-hangs") || is(fake, "freezes"))
         hang();
+    if (is(fake, "thread-exits"))
+        pthread_exit(NULL);
+    if (fake->scenario && !strncmp(fake->scenario, "fork-", 5) && forks_and_returns(fake))
+        return WEIR_OK;
     if (is(fake, "adopts"))
         wait_until_reaped(fake, context);
     if (is(fake, "has-child"))

@@ -1,7 +1,9 @@
 /* The test kit: what comes in and goes out of a service, without sockets and brokers. */
 #include "test.h"
 
+#include <sys/wait.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <weir/test.h>
 #include <weir/weir.h>
@@ -242,6 +244,39 @@ static void what_a_broker_that_is_gone_did_not_get_stays_in_the_outbox(void **st
     weir_test_free(test);
 }
 
+static enum weir_status fork_and_answer(struct weir_call *call, const Echo__EchoRequest *request,
+                                        Echo__EchoReply *reply)
+{
+    (void)request;
+    pid_t pid = fork();
+    if (pid == 0)
+        return WEIR_OK;
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    reply->transport = weir_call_printf(call, "child exited with %d", WEXITSTATUS(status));
+    return WEIR_OK;
+}
+
+static struct weir_app *forking_app(int argc, char **argv)
+{
+    static const struct echo_handlers handlers = {.echo = {.fn = fork_and_answer}};
+    struct weir_app *app = weir_app_new("forking", argc, argv);
+    struct weir_service *service =
+        echo_service_add(app, &(struct echo_service_options){.handlers = &handlers});
+    weir_rest_server_add(app, "rest", service, NULL);
+    return app;
+}
+
+/* Else a client would be answered twice, by two processes that have the same socket. */
+static void a_process_that_a_handler_forks_does_not_answer_the_call(void **state)
+{
+    (void)state;
+    struct weir_test *test = weir_test_new(forking_app);
+    const struct weir_test_reply *reply = weir_test_call(test, ECHO "Echo", NULL);
+    assert_non_null(strstr(reply->json, "\"transport\":\"child exited with 70\""));
+    weir_test_free(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +288,7 @@ int main(void)
         cmocka_unit_test(streams_carry_messages_both_ways_and_are_told_of_the_drain),
         cmocka_unit_test(a_message_is_handed_to_who_consumes_its_topic),
         cmocka_unit_test(what_is_asked_of_other_services_is_answered_as_the_test_says),
+        cmocka_unit_test(a_process_that_a_handler_forks_does_not_answer_the_call),
         cmocka_unit_test(what_is_published_is_kept),
         cmocka_unit_test(what_a_broker_that_is_gone_did_not_get_stays_in_the_outbox),
     };
