@@ -15,8 +15,8 @@
  * are on the test's clock. It stands still until a function here lets time pass (each says so), and then goes from one
  * time that somebody waits for to the next, always waiting until all threads of the service are asleep: what costs no
  * such wait takes no time at all. Who waits for the same time is woken one after the other, the lifecycle last: so who
- * returns at his limit is in time. What is real: usleep(), sockets of one's own, other processes. Such a wait is not
- * seen: a thread in it counts as asleep, and time goes past it. A thread that never sleeps stops the test after 20 s.
+ * returns at his limit is in time. What is real: usleep(), sockets of one's own, child processes. Such a wait is waited
+ * for half a second of real time; then time goes past it. A thread that never sleeps stops the test after 20 s.
  *
  * One test at a time, and all functions from the thread that made it; one that a failed test left behind is freed by
  * the next weir_test_new(). What a test does wrong (a method that there is

@@ -13,7 +13,8 @@
 
 #define BEGIN_NS (1000 * WEIR_NS_PER_S)
 #define BEGIN_UNIX_NS (INT64_C(1893456000) * WEIR_NS_PER_S) /* 2030-01-01T00:00:00Z */
-#define PATIENCE_S 20
+#define PATIENCE_MS 20000
+#define PATIENCE_WITH_WAITS_MS 500
 
 static _Atomic int64_t now_ns;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all below */
@@ -131,11 +132,11 @@ void test_clock_end(void)
 
 /* ---- Moving ---- */
 
-static int64_t real_s(void)
+static int64_t real_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void pause_us(long us)
@@ -145,11 +146,21 @@ static void pause_us(long us)
 
 void test_clock_settle(void)
 {
-    int64_t begun_s = real_s();
-    for (long us = 20; !threads_sleep(); us = us < 1000 ? us * 2 : 1000) {
-        if (real_s() - begun_s > PATIENCE_S)
+    int64_t begun_ms = real_ms(), waits_since_ms = -1;
+    enum threads_state state;
+    for (long us = 20; (state = threads_look()) != THREADS_SLEEP; us = us < 1000 ? us * 2 : 1000) {
+        int64_t now_ms = real_ms();
+        if (state == THREADS_RUN)
+            waits_since_ms = -1;
+        else if (waits_since_ms < 0)
+            waits_since_ms = now_ms;
+        if (waits_since_ms >= 0 && now_ms - waits_since_ms > PATIENCE_WITH_WAITS_MS) {
+            threads_waited_in_vain();
+            return;
+        }
+        if (now_ms - begun_ms > PATIENCE_MS)
             test_die("the thread \"%s\" has not come to rest in %d s: while one runs, time stands still",
-                     threads_awake(), PATIENCE_S);
+                     threads_awake(), PATIENCE_MS / 1000);
         pause_us(us);
     }
 }
@@ -193,13 +204,13 @@ static bool still_waits(const struct clock_wait *wanted)
 /* One that has begun to wait and does not sleep yet would miss to be told once. Holds: lock, lets go of it meanwhile. */
 static void wake(struct clock_wait *wait)
 {
-    int64_t begun_s = real_s();
+    int64_t begun_ms = real_ms();
     while (still_waits(wait) && wait->until_ns <= test_clock_ns()) {
         wait->wake(wait);
         pthread_mutex_unlock(&lock);
         pause_us(20);
-        if (real_s() - begun_s > PATIENCE_S)
-            test_die("somebody whose time has come has not gone on in %d s", PATIENCE_S);
+        if (real_ms() - begun_ms > PATIENCE_MS)
+            test_die("somebody whose time has come has not gone on in %d s", PATIENCE_MS / 1000);
         pthread_mutex_lock(&lock);
     }
 }

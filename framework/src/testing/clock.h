@@ -35,13 +35,22 @@ void test_timer_end(struct test_timer *timer); /* also one that has fired, or ne
 /* Says what is wrong and ends the program. */
 _Noreturn void test_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* threads.c: whether all threads are asleep, apart from the caller and those who were there at threads_begin(). A
- * thread's sleep is looked at twice: who was asleep both times, and did not run in between, slept at the same moment as
- * all others, so nobody was about to wake anybody. */
+/* ---- threads.c: the process's threads, apart from the caller and those who were there at threads_begin() ---- */
+
+enum threads_state {
+    THREADS_RUN,
+    THREADS_WAIT, /* all sleep, one of them in a call that may end by itself: a sleep, a file, a child */
+    THREADS_SLEEP,
+};
+
 void threads_begin(void);
-bool threads_sleep(void);
+/* A thread's sleep is looked at twice: who was asleep both times, and did not run in between, slept at the same moment
+ * as all others, so nobody was about to wake anybody. */
+enum threads_state threads_look(void);
+/* Those who waited have been waited for long enough: after some times that is not done again. */
+void threads_waited_in_vain(void);
 void threads_end(void);
-/* The name of one that was not asleep when threads_sleep() was last asked. */
+/* The name of one that did not sleep when threads_look() was last asked. */
 const char *threads_awake(void);
 
 #endif

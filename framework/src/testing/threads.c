@@ -1,13 +1,18 @@
-/* Whether the process's other threads sleep, from /proc/self/task (proc_pid_status(5)). */
+/* Whether the process's other threads sleep, and in what, from /proc/self/task (proc_pid_status(5),
+ * proc_pid_syscall(5)). */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include "core/memory.h"
+
+#define GIVE_UP_AFTER 4 /* times that somebody was waited for in vain */
+
 #include "testing/clock.h"
 
 struct look {
@@ -17,7 +22,10 @@ struct look {
 
 struct thread {
     pid_t id;
-    int status; /* of /proc/self/task/ID/status */
+    int status;  /* /proc/self/task/ID/status */
+    int syscall; /* /proc/self/task/ID/syscall; -1: not to be had */
+    int in_vain; /* how often its real waits were waited for and did not end */
+    bool waits;  /* for something outside, when it was last looked at */
     char name[32];
     struct look look;
 };
@@ -44,18 +52,30 @@ static bool is_listed(pid_t id)
     return false;
 }
 
-static void add(pid_t id)
+static int open_of(pid_t id, const char *file)
 {
     char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/status", (int)id);
-    int status = open(path, O_RDONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "/proc/self/task/%d/%s", (int)id, file);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void add(pid_t id)
+{
+    int status = open_of(id, "status");
     if (status < 0)
         return;
     if (count == capacity) {
         capacity = capacity ? capacity * 2 : 64;
         list = memory_realloc(list, capacity * sizeof *list);
     }
-    list[count++] = (struct thread){.id = id, .status = status};
+    list[count++] = (struct thread){.id = id, .status = status, .syscall = open_of(id, "syscall")};
+}
+
+static void close_files(struct thread *thread)
+{
+    close(thread->status);
+    if (thread->syscall >= 0)
+        close(thread->syscall);
 }
 
 static void list_all(void (*found)(pid_t id))
@@ -89,7 +109,7 @@ void threads_begin(void)
 void threads_end(void)
 {
     for (size_t i = 0; i < count; i++)
-        close(list[i].status);
+        close_files(&list[i]);
     free(list);
     free(old);
     list = NULL;
@@ -127,29 +147,83 @@ static bool sleeps(const struct thread *thread, const struct look *look)
     return false;
 }
 
-bool threads_sleep(void)
+/* It sleeps in a call of the kernel that may end without any other thread of this process. */
+static bool waits_for_the_world(const struct thread *thread)
+{
+    char text[256];
+    ssize_t size = thread->syscall >= 0 ? pread(thread->syscall, text, sizeof text - 1, 0) : 0;
+    if (size <= 0)
+        return false;
+    text[size] = 0;
+    long number = 0;
+    unsigned long arguments[4] = {0};
+    if (sscanf(text, "%ld %lx %lx %lx %lx", &number, &arguments[0], &arguments[1], &arguments[2],
+               &arguments[3]) != 5)
+        return false;
+    switch (number) {
+    case SYS_futex:
+        return arguments[3] != 0; /* a timeout: of a clock that is not the test's */
+#ifdef SYS_poll
+    case SYS_poll:
+        return (int)arguments[2] >= 0;
+#endif
+    case SYS_ppoll:
+        return arguments[2] != 0;
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+#endif
+    case SYS_epoll_pwait:
+        return (int)arguments[3] >= 0;
+    default:
+        return true;
+    }
+}
+
+/* All sleep: does one of them wait for what may come by itself? */
+static bool somebody_waits(void)
+{
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        list[i].waits = list[i].in_vain < GIVE_UP_AFTER && waits_for_the_world(&list[i]);
+        if (list[i].waits && !found)
+            snprintf(awake, sizeof awake, "%s", list[i].name);
+        found = found || list[i].waits;
+    }
+    return found;
+}
+
+void threads_waited_in_vain(void)
+{
+    for (size_t i = 0; i < count; i++)
+        list[i].in_vain += list[i].waits;
+}
+
+enum threads_state threads_look(void)
 {
     list_all(add_new);
     for (size_t i = 0; i < count;) {
         if (look_at(&list[i], &list[i].look)) {
             if (!sleeps(&list[i], &list[i].look))
-                return false;
+                return THREADS_RUN;
             i++;
             continue;
         }
-        close(list[i].status);
+        close_files(&list[i]);
         list[i] = list[--count];
     }
     for (size_t i = 0; i < count; i++) {
         struct look again;
         if (!look_at(&list[i], &again) || again.runs != list[i].look.runs || !sleeps(&list[i], &again)) {
             snprintf(awake, sizeof awake, "%s", list[i].name);
-            return false;
+            return THREADS_RUN;
         }
     }
+    bool waits = somebody_waits();
     size_t before = count;
     list_all(add_new); /* who was made while the first were looked at */
-    return count == before;
+    if (count != before)
+        return THREADS_RUN;
+    return waits ? THREADS_WAIT : THREADS_SLEEP;
 }
 
 const char *threads_awake(void)
