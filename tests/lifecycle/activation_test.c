@@ -223,7 +223,7 @@ static void what_is_queued_when_a_service_crashes_is_answered_by_the_next_start(
     struct shelf f;
     struct manager manager;
     struct notice notice;
-    char names[64] = "LISTEN_FDNAMES=";
+    char names[600] = "LISTEN_FDNAMES=";
     shelf_prepare(&f);
     begin_manager(&manager, &f);
     shelf_environment(&f, "FDSTORE=8");

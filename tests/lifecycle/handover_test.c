@@ -309,6 +309,100 @@ static void while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls
     shelf_end(&f);
 }
 
+static void before_the_successor_is_ready_the_running_process_alone_accepts(void **state)
+{
+    (void)state;
+    struct shelf f;
+    char line[300];
+    int successor;
+    shelf_prepare(&f);
+    shelf_start(&f);
+    shelf_write(f.mode, "hang\n"); /* when its servers are up already */
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    read_line(fd, line, sizeof line);
+    assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
+    process_await(&f.service, f.heard, "serving REST");
+    kill(f.service.pid, SIGSTOP); /* so nobody is there who accepts */
+    struct pollfd asked[3]; /* the first may wake the stopped one; the others would wake its successor */
+    for (int i = 0; i < 3; i++) {
+        asked[i] = (struct pollfd){.fd = raw_connect(f.rest), .events = POLLIN};
+        raw_send(asked[i].fd, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    assert_int_equal(poll(asked, 3, 300), 0);
+    kill(f.service.pid, SIGCONT);
+    for (int i = 0; i < 3; i++) {
+        struct raw_answer *answer = raw_read(asked[i].fd, false);
+        assert_int_equal(answer->status, 200);
+        free(answer);
+        close(asked[i].fd);
+    }
+    close(fd);
+    assert_true(shelf_is_over(successor));
+    shelf_end(&f);
+}
+
+static void the_service_stays_ready_on_connections_that_the_old_process_still_has(void **state)
+{
+    (void)state;
+    struct shelf f;
+    char line[300] = "";
+    shelf_prepare(&f);
+    shelf_start(&f);
+    int kept = raw_connect(f.rest);
+    struct raw_answer *answer;
+    raw_send(kept, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\n");
+    answer = raw_read(kept, false); /* so it is the old process's */
+    free(answer);
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    while (strncmp(line, "done ", 5) != 0)
+        read_line(fd, line, sizeof line);
+    raw_send(kept, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\n");
+    answer = raw_read(kept, false);
+    assert_int_equal(answer->status, 200);
+    free(answer);
+    close(kept);
+    close(fd);
+    shelf_await_up(&f);
+    shelf_end(&f);
+}
+
+/* In a namespace of its own, as a container has it. */
+static void as_pid_1_it_refuses(void **state)
+{
+    (void)state;
+    struct shelf f;
+    shelf_prepare(&f);
+    const char *argv[ARGUMENTS_MAX + 8] = {"/usr/bin/unshare", "--user",      "--map-root-user", "--pid",
+                                           "--fork",           "--kill-child"};
+    memcpy(argv + 6, f.argv, (size_t)f.argc * sizeof *argv);
+    struct process probe;
+    process_start(&probe,
+                  (const char *const[]){"/usr/bin/unshare", "--user", "--map-root-user", "--pid", "--fork",
+                                        "/bin/true", NULL},
+                  NULL);
+    bool allowed = process_end(&probe) == 0;
+    process_free(&probe);
+    if (allowed) {
+        process_start(&f.service, argv, f.environment);
+        shelf_await_up(&f);
+        assert_int_equal(f.pid, 1);
+        process_await(&f.service, 0, "\"message\":\"ready\"");
+        shelf_upgrade(&f, EX_TEMPFAIL,
+                      "no upgrade: this process is PID 1 of its container, which would end with it: "
+                      "start a new container instead\n");
+        shelf_assert_serves(&f);
+        kill(f.service.pid, SIGKILL); /* and with it its child */
+        process_end(&f.service);
+        unlink(f.control);
+    }
+    f.pid = f.service.pid = 0;
+    shelf_end(&f);
+    if (!allowed)
+        skip(); /* a container may forbid namespaces */
+}
+
 static void while_it_starts_or_is_not_there_it_refuses(void **state)
 {
     (void)state;
@@ -403,7 +497,8 @@ static void the_cause_is_in_the_context_and_in_the_report(void **state)
     shelf_prepare(&f);
     shelf_write(f.mode, "announcer\n");
     shelf_flag(&f, "%s", "--app.report=text");
-    shelf_flag(&f, "%s", "--app.pre_drain_ms=20000"); /* longer than anybody waits here: there is none */
+    shelf_flag(&f, "%s", "--app.deadline_ms=90000");
+    shelf_flag(&f, "%s", "--app.pre_drain_ms=60000"); /* longer than anybody waits here: there is none */
     shelf_start(&f);
     shelf_write(f.mode, "\n");
     shelf_upgrade(&f, 0, "is ready and serves");
@@ -415,7 +510,7 @@ static void the_cause_is_in_the_context_and_in_the_report(void **state)
     process_await(&f.service, 0, expected);
     assert_int_equal(process_end(&f.service), 0);
     f.argc--;
-    kill(f.pid, SIGKILL); /* it would announce its stop for 20 s */
+    kill(f.pid, SIGKILL); /* it would announce its stop for a minute */
     assert_true(shelf_is_over(f.pid));
     unlink(f.control);
     shelf_end(&f);
@@ -461,6 +556,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bad_configuration_is_told_by_the_command_or_by_the_successor),
         cmocka_unit_test(an_upgrade_is_refused_with_the_reason),
         cmocka_unit_test(while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off),
+        cmocka_unit_test(before_the_successor_is_ready_the_running_process_alone_accepts),
+        cmocka_unit_test(the_service_stays_ready_on_connections_that_the_old_process_still_has),
+        cmocka_unit_test(as_pid_1_it_refuses),
         cmocka_unit_test(while_it_starts_or_is_not_there_it_refuses),
         cmocka_unit_test(a_word_that_is_not_known_is_refused_and_only_its_user_may_ask),
         cmocka_unit_test(without_a_control_socket_there_is_none),

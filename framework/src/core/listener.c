@@ -19,7 +19,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct listener *all; /* the open ones, latest first */
-static bool holding, predecessor_left;
+static bool holding;         /* the predecessor is the service still */
 
 /* ---- Addresses ---- */
 
@@ -196,7 +196,7 @@ enum weir_status listener_open(struct listener *listener, const struct listener_
 static bool is_shared(const struct listener *listener)
 {
     return listener->handed_on || listener->origin == LISTENER_GIVEN || listener->origin == LISTENER_STORED ||
-           (listener->origin == LISTENER_HANDED && !predecessor_left);
+           (listener->origin == LISTENER_HANDED && holding);
 }
 
 bool listener_is_shared(const struct listener *listener)
@@ -342,13 +342,6 @@ void listeners_handed_on(void)
     pthread_mutex_unlock(&lock);
 }
 
-void listeners_left_by_predecessor(void)
-{
-    pthread_mutex_lock(&lock);
-    predecessor_left = true;
-    pthread_mutex_unlock(&lock);
-}
-
 void listeners_stored(void)
 {
     pthread_mutex_lock(&lock);
@@ -356,14 +349,4 @@ void listeners_stored(void)
         if (is_storable(at))
             at->origin = LISTENER_STORED;
     pthread_mutex_unlock(&lock);
-}
-
-size_t listeners_count(void)
-{
-    size_t count = 0;
-    pthread_mutex_lock(&lock);
-    for (const struct listener *at = all; at; at = at->next)
-        count++;
-    pthread_mutex_unlock(&lock);
-    return count;
 }

@@ -101,16 +101,13 @@ struct listener_copy {
 size_t listeners_copy(enum listener_use use, struct listener_copy **ret_copies);
 void listener_copies_free(struct listener_copy *copies, size_t count);
 
-/* This process is a successor: what is opened from now on is held, until listeners_release(). */
+/* This process is a successor: what is opened from now on is held, and what was handed is its predecessor's,
+ * until listeners_release(). */
 void listeners_hold(void);
 void listeners_release(void);
 /* The successor accepts from now on: tells those that are open to end. */
 void listeners_handed_on(void);
-/* The process before has closed its own: what it handed is this process's alone. */
-void listeners_left_by_predecessor(void);
 /* All that are open are in the store. */
 void listeners_stored(void);
-/* How many are open. */
-size_t listeners_count(void);
 
 #endif

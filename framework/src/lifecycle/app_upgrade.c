@@ -93,6 +93,8 @@ bool app_upgrade_hear(struct weir_app *app, const char **ret_text)
 {
     switch (handover_hear(app->handover, obstacle(app))) {
     case HANDOVER_TAKEN:
+        if (app->engine->phase != PHASE_RUNNING)
+            break; /* it was told to stop meanwhile */
         weir_log_info("took over from the process before");
         if (app->options.report_file)
             report_file_take_over(app->options.report_file, app->name);

@@ -109,24 +109,15 @@ void handover_ready(struct handover *handover)
         talk_send(handover->predecessor, "ready", ""); /* one that is gone is noticed by hearing it */
 }
 
-/* It may be the service now, and this process has not heard of it: then its sockets are all that is shared. */
-static void lose_predecessor(struct handover *handover)
-{
-    close_fd(&handover->predecessor);
-    listeners_left_by_predecessor();
-}
-
 static bool hear_predecessor(struct handover *handover)
 {
     char text[TALK_SIZE];
     bool go = false;
     for (int heard; handover->predecessor >= 0 && (heard = talk_receive(handover->predecessor, text)) != 0;) {
         if (heard < 0)
-            lose_predecessor(handover);
-        else if (strcmp(text, "go") == 0)
-            go = true;
-        else if (strcmp(text, "left") == 0)
-            listeners_left_by_predecessor();
+            close_fd(&handover->predecessor);
+        else
+            go = go || strcmp(text, "go") == 0;
     }
     if (!handover->waits || !handover->ready || (!go && handover->predecessor >= 0))
         return false;
@@ -318,22 +309,12 @@ int64_t handover_next_limit(const struct handover *handover)
     return limited && handover->limit_ns < next ? handover->limit_ns : next;
 }
 
-static void tell_left(struct handover *handover)
-{
-    if (handover->told_left || listeners_count() > 0)
-        return;
-    handover->told_left = true;
-    talk_send(handover->successor.talk, "left", ""); /* nobody is there: nobody needs to know */
-}
-
 enum handover_event handover_hear(struct handover *handover, const char *obstacle)
 {
     if (hear_predecessor(handover))
         return HANDOVER_TAKEN;
-    if (handover->upgrade == UPGRADE_DONE) {
-        tell_left(handover);
+    if (handover->upgrade == UPGRADE_DONE)
         return HANDOVER_NOTHING;
-    }
     if (has_successor(handover)) {
         check_client(handover);
         if (hear_successor(handover))

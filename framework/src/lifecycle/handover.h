@@ -9,10 +9,10 @@
  *     process -> command     "progress TEXT" ..., then "done TEXT", "failed TEXT" or "refused TEXT"; after
  *                            "done" the connection ends with the process
  *     successor -> process   "ready", or "failed TEXT"; "exec ERRNO" before it is one
- *     process -> successor   "go": accept, you are the service now; then "left": I have closed all sockets
+ *     process -> successor   "go": accept, you are the service now
  *
  * A successor accepts nothing before "go", so one that fails has lost nothing. A predecessor that vanishes is
- * as good as "go" and "left". */
+ * as good as "go". */
 #ifndef WEIR_LIFECYCLE_HANDOVER_H
 #define WEIR_LIFECYCLE_HANDOVER_H
 

@@ -50,7 +50,7 @@ struct handover {
     enum upgrade upgrade;
     struct successor successor;
     int64_t limit_ns; /* of STARTING, of ENDING */
-    bool told_left, killed;
+    bool killed;
     char reason[TALK_SIZE];
     char text[64];
 
