@@ -45,4 +45,16 @@ struct weir_config_key {
 WEIR_API bool weir_config_section(struct weir_app *app, const char *section,
                                   const struct weir_config_key *keys, void *options);
 
+/* `options` has all keys of the table, as they would be after a new start; its other members are zero, its texts live
+ * until the function returns. Runs on the lifecycle's thread, while the app is up: store the values where other
+ * threads read them (atomics), and return. Must not block. */
+typedef void weir_config_reload_fn(void *self, const void *options);
+
+/* The same as weir_config_section(), of keys that may change while the app runs. On SIGHUP the file is read again; when
+ * all of it is good, and a key of this table has another value, `reload` is called. Other keys of the section go into a
+ * table of their own. `size`: of the options struct. Borrows self until the component's destroy. */
+WEIR_API bool weir_config_section_live(struct weir_app *app, const char *section,
+                                       const struct weir_config_key *keys, void *options, size_t size,
+                                       weir_config_reload_fn *reload, void *self);
+
 #endif

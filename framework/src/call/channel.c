@@ -7,9 +7,34 @@
 
 #include <weir/clock.h>
 #include <weir/codec.h>
+#include <weir/config.h>
 
 #include "call/call.h"
 #include "core/memory.h"
+
+struct live_options {
+    int64_t timeout_ms;
+};
+
+static const struct weir_config_key live_keys[] = {
+    {"timeout_ms", WEIR_CONFIG_INT, offsetof(struct live_options, timeout_ms), "10000",
+     "ms that one call gets at most", 1, 86400000, .required = false},
+    {0},
+};
+
+static void reload(void *self, const void *options)
+{
+    struct weir_channel *channel = self;
+    channel->timeout_ms = ((const struct live_options *)options)->timeout_ms;
+}
+
+void channel_configure_timeout(struct weir_channel *channel, struct weir_app *app, const char *name,
+                               int64_t timeout_ms)
+{
+    struct live_options options = {.timeout_ms = timeout_ms};
+    weir_config_section_live(app, name, live_keys, &options, sizeof options, reload, channel);
+    channel->timeout_ms = options.timeout_ms;
+}
 
 static void outgoing_init(struct outgoing *outgoing, struct weir_call *call, struct weir_channel *channel,
                           const struct weir_method *method)

@@ -44,8 +44,13 @@ struct channel_ops {
 struct weir_channel {
     struct weir_component component;
     const struct channel_ops *ops;
-    int64_t timeout_ms;
+    _Atomic int64_t timeout_ms;
 };
+
+/* Declares the key timeout_ms of the section `name`, which SIGHUP may change; sets it. `timeout_ms`: the author's
+ * default; 0: 10 s. */
+void channel_configure_timeout(struct weir_channel *channel, struct weir_app *app, const char *name,
+                               int64_t timeout_ms);
 
 /* local.c: of a struct weir_channel that a pointer to its service follows. */
 const struct channel_ops *local_channel_ops(void);

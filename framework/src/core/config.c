@@ -183,23 +183,28 @@ static bool fill_from_program(struct config *config, struct config_entry *entry,
     return !key->required;
 }
 
+bool config_declare(struct config *config, const char *section, const struct weir_config_key *key,
+                    void *options)
+{
+    struct config_entry *entry = weir_arena_zalloc(config->arena, sizeof *entry);
+    entry->section = weir_arena_strdup(config->arena, section);
+    entry->key = key;
+    entry->variable = variable_name(config, section, key->name);
+    entry->program = config_take_member(config, key, options);
+    *config->entries_end = entry;
+    config->entries_end = &entry->next;
+
+    const struct config_setting *setting = ask(config, entry);
+    return setting ? fill_from_setting(config, entry, setting, options)
+                   : fill_from_program(config, entry, options);
+}
+
 bool config_section(struct config *config, const char *section, const struct weir_config_key *keys,
                     void *options)
 {
     bool good = true;
-    for (const struct weir_config_key *key = keys; key->name; key++) {
-        struct config_entry *entry = weir_arena_zalloc(config->arena, sizeof *entry);
-        entry->section = weir_arena_strdup(config->arena, section);
-        entry->key = key;
-        entry->variable = variable_name(config, section, key->name);
-        *config->entries_end = entry;
-        config->entries_end = &entry->next;
-
-        const struct config_setting *setting = ask(config, entry);
-        if (setting ? !fill_from_setting(config, entry, setting, options)
-                    : !fill_from_program(config, entry, options))
-            good = false;
-    }
+    for (const struct weir_config_key *key = keys; key->name; key++)
+        good = config_declare(config, section, key, options) && good;
     return good;
 }
 

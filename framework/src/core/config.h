@@ -42,6 +42,21 @@ bool config_section(struct config *config, const char *section, const struct wei
 typedef const char *config_stand_in_fn(const char *section, const char *key);
 void config_set_stand_in(config_stand_in_fn *fn);
 
+/* The same, of keys that config_reload() may change: see weir_config_section_live(). */
+bool config_section_live(struct config *config, const char *section, const struct weir_config_key *keys,
+                         void *options, size_t size, weir_config_reload_fn *reload, void *self);
+
+/* What reading it again has found: names of keys, "log.level, rest.timeout_ms". Zero is the begin. */
+struct config_changes {
+    struct weir_buffer problems; /* one a line; with any nothing else has changed */
+    struct weir_buffer reloaded; /* and whoever declared them was told */
+    struct weir_buffer fixed;    /* have another value in the file, which counts at the next start */
+};
+
+/* Reads the file again; environment and flags still beat it. False when it is bad. After config_finish(). */
+bool config_reload(struct config *config, struct config_changes *ret_changes);
+void config_changes_free(struct config_changes *changes);
+
 /* What a declared key has got, as text; NULL where it is not set or not declared. */
 const char *config_value(const struct config *config, const char *section, const char *key);
 

@@ -31,6 +31,16 @@ struct config_entry {
     const char *variable; /* WEIR_REST_LISTEN */
     const char *value;    /* NULL: not set */
     const char *source;   /* "default", "program", "inventory.yaml:3", "environment", "command line" */
+    const char *program;  /* what the options had when they were declared; NULL: nothing */
+    const struct config_live *live; /* NULL: it stays as it is while the app runs */
+};
+
+/* A table of keys that may change while the app runs. */
+struct config_live {
+    struct config_live *next;
+    size_t size; /* of the options */
+    weir_config_reload_fn *reload;
+    void *self;
 };
 
 struct config_text {
@@ -43,15 +53,21 @@ struct config {
     const char *app_name;
     const char *file;
     bool file_named; /* by --config or WEIR_CONFIG: then it must exist */
+    bool file_read;
     enum config_mode mode;
     const char *plan_format;
     struct config_setting *settings, **settings_end;
     struct config_entry *entries, **entries_end;
     struct config_text *problems, **problems_end;
+    struct config_live *lives;
 };
 
 struct config_setting *config_add_setting(struct config *config, enum config_origin origin);
 void config_add_problem(struct config *config, const char *format, ...) WEIR_PRINTF(2, 3);
+
+/* Declares one key; fills its member. */
+bool config_declare(struct config *config, const char *section, const struct weir_config_key *key,
+                    void *options);
 
 /* config_yaml.c, config_flags.c: what each source says, as settings. */
 void config_read_file(struct config *config);

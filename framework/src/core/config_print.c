@@ -67,7 +67,7 @@ static void print_entry(const struct config_entry *entry, FILE *out)
         fputs(entry->value, out);
     else
         print_text(entry->value, out);
-    fprintf(out, "  # %s\n", entry->source);
+    fprintf(out, "  # %s%s\n", entry->source, entry->live ? "; SIGHUP reads it again" : "");
 }
 
 void config_print(const struct config *config, FILE *out)
@@ -95,14 +95,15 @@ static bool is_first_of_key(const struct config *config, const struct config_ent
     return earlier == entry;
 }
 
-static void print_key_help(const struct config *config, const struct weir_config_key *key, FILE *out)
+static void print_key_help(const struct config *config, const struct config_entry *entry, FILE *out)
 {
+    const struct weir_config_key *key = entry->key;
     const char *range = config_range(config, key);
     fprintf(out, "  %-26s %s (%s%s%s", key->name, key->help ? key->help : "", config_expected(config, key),
             *range ? ", " : "", range);
     if (key->fallback)
         fprintf(out, "; default %s", *key->fallback ? key->fallback : "\"\"");
-    fprintf(out, "%s)\n", key->required ? "; required" : "");
+    fprintf(out, "%s%s)\n", key->required ? "; required" : "", entry->live ? "; SIGHUP reads it again" : "");
 }
 
 /* The keys that are the section's alone. */
@@ -115,7 +116,7 @@ static void print_section_help(const struct config *config, const struct config_
         if (!titled)
             fprintf(out, "\n%s:\n", entry->section);
         titled = true;
-        print_key_help(config, entry->key, out);
+        print_key_help(config, entry, out);
     }
 }
 
@@ -146,7 +147,7 @@ static void print_shared_help(const struct config *config, FILE *out)
             fputs(weir_buffer_text(&title), out);
         weir_buffer_free(&last);
         last = title;
-        print_key_help(config, entry->key, out);
+        print_key_help(config, entry, out);
     }
     weir_buffer_free(&last);
 }

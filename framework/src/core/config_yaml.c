@@ -214,6 +214,7 @@ void config_read_file(struct config *config)
         return;
     }
 
+    config->file_read = true;
     struct weir_buffer text = {0};
     yaml_parser_t parser;
     if (read_text(config, file, &text) && yaml_parser_initialize(&parser)) {

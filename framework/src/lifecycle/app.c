@@ -70,6 +70,12 @@ static const struct weir_config_key time_keys[] = {
     {0},
 };
 
+static void reload_log(void *self, const void *options)
+{
+    (void)self;
+    log_configure(options);
+}
+
 struct weir_app *app_create(const char *name, int argc, char **argv)
 {
     process_block_signals();
@@ -83,7 +89,7 @@ struct weir_app *app_create(const char *name, int argc, char **argv)
     config_section(app->config, "app", app_keys, &app->options);
     config_section(app->config, "platform", platform_keys, &app->platform_grace_ms);
     struct log_options log = {0};
-    config_section(app->config, "log", log_config_keys, &log);
+    config_section_live(app->config, "log", log_config_keys, &log, sizeof log, reload_log, NULL);
     log_configure(&log);
     return app;
 }

@@ -70,7 +70,8 @@ struct weir_app {
     struct runner *runner;
     struct watchdog watchdog;
     struct signal_filter signals;
-    int64_t base_ns; /* the engine's 0 */
+    bool reload_asked; /* SIGHUP */
+    int64_t base_ns;   /* the engine's 0 */
     int64_t next_progress_ns;
     int64_t ping_every_ns, next_ping_ns; /* the service manager's watchdog; 0: none */
     /* The test kit's; NULL: none. Before each call, in the order of the calls, on the lifecycle's thread. */
@@ -90,6 +91,9 @@ struct plan *app_plan(struct weir_app *app);
 /* The modes that end the process themselves, and all that is wrong. True when there is nothing to run; then
  * `ret_status` is the exit status. app_modes.c */
 bool app_only_says(struct weir_app *app, int *ret_status);
+
+/* Once everything is up. app_reload.c */
+void app_reload_if_asked(struct weir_app *app);
 
 /* When the stop began: milliseconds since 1970. app_run.c */
 int64_t app_stop_unix_ms(const struct weir_app *app);

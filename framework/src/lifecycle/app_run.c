@@ -151,14 +151,21 @@ static void say_state(struct weir_app *app, int64_t now)
     weir_buffer_free(&text);
 }
 
+static const char *stop_signal_name(int signal)
+{
+    return signal == SIGINT ? "SIGINT" : signal == PROCESS_HANGUP ? "SIGHUP" : "SIGTERM";
+}
+
 static bool handle_signal(struct weir_app *app, int signal, int64_t now)
 {
-    struct engine_event event = {.kind = EVENT_SIGNAL, .text = signal == SIGINT ? "SIGINT" : "SIGTERM"};
+    struct engine_event event = {.kind = EVENT_SIGNAL, .text = stop_signal_name(signal)};
     if (signal == SIGCHLD)
         process_reap();
     else if (signal == SIGUSR1)
         say_state(app, now);
-    else
+    else if (signal == SIGHUP)
+        app->reload_asked = true;
+    else if (signal != PROCESS_HANGUP || !process_ignores_hangup())
         return signal_counts(&app->signals, now) && handle(app, &event, now);
     return false;
 }
@@ -249,6 +256,7 @@ void app_serve(struct weir_app *app, int signals)
         wait_for_something(app, signals);
         runner_expire(app->runner, weir_now_ns());
         over = hear(app, signals);
+        app_reload_if_asked(app);
         say_progress(app, weir_now_ns());
         ping(app, weir_now_ns());
     }

@@ -40,6 +40,7 @@ static sigset_t heard_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
     if (process_adopts())
         sigaddset(&set, SIGCHLD);
     return set;
@@ -96,7 +97,15 @@ int process_read_signal(int descriptor)
     struct signalfd_siginfo info;
     if (read(descriptor, &info, sizeof info) != sizeof info)
         return 0;
+    if (info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL)
+        return PROCESS_HANGUP;
     return (int)info.ssi_signo;
+}
+
+bool process_ignores_hangup(void)
+{
+    struct sigaction action;
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 bool signal_counts(struct signal_filter *filter, int64_t now_ns)

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Blocks SIGTERM, SIGINT, SIGUSR1, and SIGCHLD where this process adopts, in this thread and all that it makes,
- * so call it before any is made; ignores SIGPIPE. A process that is forked from then on does not block them. */
+/* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, and SIGCHLD where this process adopts, in this thread and all that it
+ * makes, so call it before any is made; ignores SIGPIPE. A process that is forked from then on does not block
+ * them. */
 void process_block_signals(void);
 
 /* Called when an author's function has returned. In a process that it has forked (fork(2)) and that returned from it,
@@ -17,6 +18,10 @@ void process_end_fork(void);
 int process_signal_descriptor(void);
 /* The next one (SIGTERM); 0 when there is none. */
 int process_read_signal(int descriptor);
+/* Instead of SIGHUP, which somebody sends: its terminal is gone, as the kernel says. */
+#define PROCESS_HANGUP (-1)
+/* Somebody wants it to outlive its terminal (nohup(1)). */
+bool process_ignores_hangup(void);
 
 /* Orphans become this process's children: it is PID 1 of its namespace, or a subreaper (prctl(2)). */
 bool process_adopts(void);

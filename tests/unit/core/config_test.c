@@ -339,6 +339,64 @@ static void printed_configuration_leaves_out_shared_keys_that_are_not_set(void *
                                                   "  drain_max_ms: 5  # command line\n");
 }
 
+static void note_reload(void *self, const void *options)
+{
+    *(int64_t *)self = ((const struct server *)options)->threads;
+}
+
+static void keys_that_are_read_again_say_so(void **state)
+{
+    struct fixture *f = *state;
+    static const struct weir_config_key live[] = {
+        {"threads", WEIR_CONFIG_INT, offsetof(struct server, threads), .fallback = "1", .help = "that serve"},
+        {0}};
+    config_kit_load(f, &(struct given){.file = "rest: {threads: 3}\n"});
+    config_section_live(f->config, "rest", live, &f->server, sizeof f->server, note_reload, NULL);
+    assert_string_equal(text_of(f, config_print), "rest:\n  threads: 3  # t.yaml:1; SIGHUP reads it again\n");
+    assert_non_null(
+        strstr(text_of(f, config_help), "that serve (an integer; default 1; SIGHUP reads it again)\n"));
+}
+
+/* As often as somebody likes: nothing piles up but what has changed. */
+static void it_is_read_again_as_often_as_asked(void **state)
+{
+    struct fixture *f = *state;
+    static const struct weir_config_key live[] = {
+        {"threads", WEIR_CONFIG_INT, offsetof(struct server, threads), .fallback = "1", .help = "that serve"},
+        {0}};
+    int64_t told = 0;
+    f->server.threads = 9; /* the author's default */
+    config_kit_load(f, &(struct given){.file = "rest: {threads: 3}\n"});
+    config_section_live(f->config, "rest", live, &f->server, sizeof f->server, note_reload, &told);
+    assert_true(config_finish(f->config, &f->problems));
+    static const struct {
+        const char *file;
+        bool good;
+        int64_t told;
+        const char *reloaded, *problems;
+    } steps[] = {
+        {"rest: {threads: 4}\n", true, 4, "rest.threads", ""},
+        {"rest: {threads: 4}\n", true, 0, "", ""},
+        {"rest: {threads: x}\n", false, 0, "", "t.yaml:1: rest.threads: expected an integer, found \"x\"\n"},
+        {"\n", true, 9, "rest.threads", ""},
+        {"db: {}\n", false, 0, "", "t.yaml:1: db: unknown section; --help lists all\n"},
+        {"rest: {threads: 4}\n", true, 4, "rest.threads", ""},
+    };
+    for (size_t i = 0; i < 600; i++) {
+        size_t step = i % (sizeof steps / sizeof steps[0]);
+        struct config_changes changes = {0};
+        bool same_as_before = i > 0 && step == 0; /* the list ends as it begins */
+        told = 0;
+        config_kit_write("t.yaml", steps[step].file, strlen(steps[step].file));
+        assert_int_equal(config_reload(f->config, &changes), steps[step].good);
+        assert_int_equal(told, same_as_before ? 0 : steps[step].told);
+        assert_string_equal(weir_buffer_text(&changes.reloaded), same_as_before ? "" : steps[step].reloaded);
+        assert_string_equal(weir_buffer_text(&changes.fixed), "");
+        assert_string_equal(weir_buffer_text(&changes.problems), steps[step].problems);
+        config_changes_free(&changes);
+    }
+}
+
 static void somebody_elses_problems_are_listed_too(void **state)
 {
     struct fixture *f = *state;
@@ -369,6 +427,8 @@ int main(void)
         cmocka_unit_test(the_command_line_gives_the_mode),
         CONFIG_TEST(printed_configuration_has_values_and_sources_but_no_secrets),
         CONFIG_TEST(help_lists_every_key_with_type_range_and_default),
+        CONFIG_TEST(keys_that_are_read_again_say_so),
+        CONFIG_TEST(it_is_read_again_as_often_as_asked),
         CONFIG_TEST(help_lists_a_table_that_sections_share_once),
         CONFIG_TEST(printed_configuration_leaves_out_shared_keys_that_are_not_set),
         CONFIG_TEST(somebody_elses_problems_are_listed_too),

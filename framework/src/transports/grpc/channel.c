@@ -80,8 +80,6 @@ static const struct weir_component_ops component_ops = {.start = start, .drain =
 static const struct weir_config_key keys[] = {
     {"target", WEIR_CONFIG_TEXT, offsetof(struct weir_channel_options, target), NULL,
      "the server: HOST:PORT or unix:PATH", .required = true},
-    {"timeout_ms", WEIR_CONFIG_INT, offsetof(struct weir_channel_options, timeout_ms), "10000",
-     "ms that one call gets at most", 1, 86400000, .required = false},
     {"connect_backoff_ms", WEIR_CONFIG_INT, offsetof(struct weir_channel_options, connect_backoff_ms), "200",
      "ms between attempts to connect, at most", 100, 3600000, .required = false},
     {0},
@@ -95,7 +93,7 @@ struct weir_channel *weir_grpc_channel_add(struct weir_app *app, const char *nam
         component->options = *options;
     weir_config_section(app, name, keys, &component->options);
     component->channel.ops = &channel_ops;
-    component->channel.timeout_ms = component->options.timeout_ms;
+    channel_configure_timeout(&component->channel, app, name, component->options.timeout_ms);
     struct weir_component_options lifetime = {.cut_min_ms = CUT_MIN_MS};
     memcpy(lifetime.needs, component->options.needs, sizeof lifetime.needs);
     component_add(app, &component->channel.component, name, &component_ops, component, &lifetime);

@@ -240,8 +240,6 @@ static void destroy(void *self)
 static const struct weir_config_key keys[] = {
     {"target", WEIR_CONFIG_TEXT, offsetof(struct weir_channel_options, target), NULL,
      "the server: HOST:PORT or unix:PATH", .required = true},
-    {"timeout_ms", WEIR_CONFIG_INT, offsetof(struct weir_channel_options, timeout_ms), "10000",
-     "the most that one call gets, in milliseconds", .min = 1, .max = 3600000},
     {"connect_backoff_ms", WEIR_CONFIG_INT, offsetof(struct weir_channel_options, connect_backoff_ms), "200",
      "the longest time between attempts to connect, in milliseconds", .min = 10, .max = 60000},
     {0},
@@ -260,7 +258,7 @@ struct weir_channel *weir_rest_channel_add(struct weir_app *app, const char *nam
     }
     weir_config_section(app, name, keys, &rest->options);
     rest->channel.ops = &channel_ops;
-    rest->channel.timeout_ms = rest->options.timeout_ms;
+    channel_configure_timeout(&rest->channel, app, name, rest->options.timeout_ms);
     rest->gate = gate_new(0);
     component_add(app, &rest->channel.component, name, &ops, rest, &component);
     component_is(&rest->channel.component, COMPONENT_CHANNEL);

@@ -294,7 +294,7 @@ static struct weir_call *new_call(struct request *request, int64_t deadline_ns)
 
 static bool read_deadline(struct request *request, int64_t *ret_deadline_ns)
 {
-    int64_t ns = request->server->options.timeout_ms * WEIR_NS_PER_MS;
+    int64_t ns = atomic_load(&request->server->timeout_ms) * WEIR_NS_PER_MS;
     struct weir_bytes text = exchange_header(request->exchange, "grpc-timeout");
     if (text.data) {
         int64_t wanted = 0;

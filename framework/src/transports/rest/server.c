@@ -33,10 +33,14 @@ static const struct weir_config_key keys[] = {
      .help = "milliseconds for a request's body, and for taking the answer"},
     {KEY(idle_timeout_ms), .type = WEIR_CONFIG_INT, .fallback = "60000", .min = 10, .max = 3600000,
      .help = "milliseconds between requests of a connection"},
-    {KEY(timeout_ms), .type = WEIR_CONFIG_INT, .fallback = "30000", .min = 1, .max = 3600000,
-     .help = "milliseconds that a call gets, unless the request says less"},
     {KEY(in_flight_max), .type = WEIR_CONFIG_INT, .fallback = "1024", .min = 1, .max = 1000000,
      .help = "calls at once; more are refused with 503"},
+    {0},
+};
+
+static const struct weir_config_key live_keys[] = {
+    {KEY(timeout_ms), .type = WEIR_CONFIG_INT, .fallback = "30000", .min = 1, .max = 3600000,
+     .help = "milliseconds that a call gets, unless the request says less"},
     {0},
 };
 
@@ -97,6 +101,13 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     return WEIR_OK;
 }
 
+static void reload(void *self, const void *new_options)
+{
+    struct weir_rest_server *server = self;
+    const struct weir_rest_options *options = new_options;
+    server->timeout_ms = options->timeout_ms;
+}
+
 static void destroy(void *self)
 {
     struct weir_rest_server *server = self;
@@ -119,6 +130,8 @@ struct weir_rest_server *weir_rest_server_add(struct weir_app *app, const char *
         memcpy(component.needs, options->needs, sizeof component.needs);
     }
     weir_config_section(app, name, keys, &server->options);
+    weir_config_section_live(app, name, live_keys, &server->options, sizeof server->options, reload, server);
+    server->timeout_ms = server->options.timeout_ms;
     server->app = app;
     server->router = router_new();
     server->gate = gate_new(server->options.in_flight_max);

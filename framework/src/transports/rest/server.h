@@ -17,8 +17,9 @@ struct weir_rest_server {
     struct router *router;
     struct gate *gate;
     struct http_engine *engine;
-    atomic_bool was_ready; /* so that "not ready" means: the stop has begun */
-    atomic_bool cutting;   /* the drain's time is over */
+    _Atomic int64_t timeout_ms; /* that a call gets; SIGHUP may change it */
+    atomic_bool was_ready;      /* so that "not ready" means: the stop has begun */
+    atomic_bool cutting;        /* the drain's time is over */
 };
 
 /* The exchanges' side, for http_engine_new(); its server is a struct weir_rest_server. */
