@@ -299,7 +299,7 @@ bool rpc_server_wait(struct rpc_server *server, struct weir_context *context)
         return true;
     if (!gate_wait_empty(server->rpcs, context))
         return false;
-    if (!is_down(server, context, LINGER_MS)) {
+    if (!is_down(server, context, LINGER_MS) && weir_context_status(context) == WEIR_OK) {
         rpc_server_abort(server); /* connections whose peers do not read, or do not answer */
         gate_wait_empty(server->up, context);
     }
