@@ -168,6 +168,8 @@ def each_service_is_restarted_while_orders_flow(shop):
 
 
 def each_service_is_reloaded_while_orders_flow(shop):
+    for service in SERVICES:
+        shop.change(service, "[Service]\nWatchdogSec=6\n")  # it hears the successor, or restarts it
     shop.start_all()
     shop.load(RATE, ORDERS)
     for i, service in enumerate(SERVICES):
@@ -197,6 +199,19 @@ def a_reload_that_fails_leaves_the_service_as_it_was(shop):
     shop.change("points", "[Service]\nExecReload=\nExecReload=shop-%i --config %E/shop/nobody.yaml --upgrade\n")
     systemctl("reload", unit("points"), check=False)
     shop.expect("state", (show("points", "ActiveState"), show("points", "MainPID")), ("active", before))
+
+
+def a_stop_while_the_process_before_still_drains_waits_for_its_report(shop):
+    shop.start_all()
+    connection = call_that_waits(shop)
+    before = show("order", "MainPID")
+    systemctl("reload", "--no-block", unit("order"))
+    wait_for("the successor serves", lambda: show("order", "MainPID") != before)
+    systemctl("stop", unit("order"))
+    connection.close()
+    said = shop.said("order")
+    shop.expect("reports", sorted(re.findall(r"^stop (?:clean|UNCLEAN):.*cause (\w+)", said, re.M)), ["SIGTERM", "handover"])
+    shop.expect("result", show("order", "Result"), "success")
 
 
 def all_stop_in_order_and_cleanly(shop):
@@ -289,6 +304,7 @@ run(
     each_service_is_restarted_while_orders_flow,
     each_service_is_reloaded_while_orders_flow,
     a_reload_that_fails_leaves_the_service_as_it_was,
+    a_stop_while_the_process_before_still_drains_waits_for_its_report,
     all_stop_in_order_and_cleanly,
     a_stop_that_uses_all_its_time_is_reported_before_systemd_would_kill,
     a_process_that_freezes_in_its_stop_is_killed_after_timeout_stop_sec,

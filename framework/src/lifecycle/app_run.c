@@ -205,7 +205,9 @@ static void ping(struct weir_app *app, int64_t now)
     if (!app->ping_every_ns || now < app->next_ping_ns)
         return;
     app->next_ping_ns = now + app->ping_every_ns;
-    process_notify("WATCHDOG=1");
+    bool watched = !handover_is_waiting(app->handover) && !handover_is_done(app->handover);
+    if (watched) /* else another process is */
+        process_notify("WATCHDOG=1");
 }
 
 struct pause {
