@@ -46,6 +46,10 @@ class Ledger:
                 self.events.add(id)
             else:
                 self.became[id >> 56].setdefault(became, {})[id] = (detail, where)
+        again = stop.path("account.again")
+        self.events_again = None  # at the broker, once the next run has ended
+        if os.path.exists(again):
+            self.events_again = {id for id, _, became, _ in records(again, ACCOUNT) if became == EVENT}
         self.report = stop.report()
         self.components = {part["name"]: part for part in self.report["components"]} if self.report else {}
 
@@ -200,7 +204,7 @@ def id_of(payload):
 
 
 def check_store(stop, ledger, problems):
-    rows, waiting = read_database(stop.database)
+    rows, waiting = stop.stored or read_database(stop.database)
     done = {store: {id for id in ledger.served if ledger.stores[id] == store}
             for store in (STORE_ROW, STORE_SENT, STORE_POSTED)}
     if done[STORE_ROW] - rows:
@@ -210,6 +214,8 @@ def check_store(stop, ledger, problems):
     kept = waiting - ledger.events
     if rows - ledger.events - waiting:
         problems.append(f"relay: LOST events: {sample(rows - ledger.events - waiting)}")
+    if ledger.events_again is not None and rows - ledger.events_again:
+        problems.append(f"relay: LOST events, after the next run: {sample(rows - ledger.events_again)}")
     if len(kept) > ledger.reported("relay", "kept"):
         problems.append(f"relay: events not at the broker {sample(kept)}, the report says "
                         f"{ledger.reported('relay', 'kept')} are kept")

@@ -144,6 +144,7 @@ static void parse(struct load *load, int count, char **arguments)
         {"rest", &load->rest},
         {"rest_fresh", &load->rest_fresh},
         {"rest_thinking", &load->rest_thinking},
+        {"rest_slow", &load->rest_slow},
         {"rest_unread", &load->rest_unread},
         {"unary", &load->unary},
         {"streams", &load->streams},

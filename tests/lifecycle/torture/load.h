@@ -28,9 +28,9 @@ struct load {
     uint64_t random;
     struct mix mix;
     long rest_port, grpc_port;
-    long rest, rest_fresh, rest_thinking,
-        rest_unread; /* clients: those with a new connection for each request,
-                                                          with pauses, and those that never read */
+    /* Clients: with a new connection for each request, with pauses between requests, with pauses within them, and
+     * those that never read. */
+    long rest, rest_fresh, rest_thinking, rest_slow, rest_unread;
     long unary, streams, stream_unread;
     long feed, partitions; /* records; 0: no Kafka */
     const char *brokers;

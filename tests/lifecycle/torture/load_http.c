@@ -11,10 +11,11 @@
 
 #define ANSWER_MAX 8192
 #define THINKS_MS 200 /* at most; a server that stops gives idle connections a second */
+#define PART_MS 30    /* between the parts of a slow one's request */
 #define UNREAD_BYTES (6 << 20)
 
-enum state { OVER, CONNECTING, WAITING, THINKING };
-enum kind { BUSY, FRESH, THOUGHTFUL, UNREADING };
+enum state { OVER, CONNECTING, SENDING, WAITING, THINKING };
+enum kind { BUSY, FRESH, THOUGHTFUL, SLOW, UNREADING };
 
 struct client {
     struct watched watched; /* first */
@@ -24,6 +25,8 @@ struct client {
     uint32_t number, count;
     uint64_t id; /* of the request under way */
     int64_t due_ns;
+    char request[1024];
+    size_t request_size, sent;
     size_t size;
     char answer[ANSWER_MAX + 1];
 };
@@ -51,7 +54,7 @@ static size_t write_request(struct client *client, char *text, size_t size)
     static const char *const stores[] = {"STORE_NOTHING", "STORE_ROW", "STORE_SENT", "STORE_POSTED"};
     struct wish wish = load_wish(client->load);
     int padding = client->kind == UNREADING ? UNREAD_BYTES : 0;
-    if (wish.store == 0 && wish.sleep_ms == 0 && padding == 0 && client->count % 2)
+    if (wish.store == 0 && wish.sleep_ms == 0 && padding == 0 && client->kind != SLOW && client->count % 2)
         return (size_t)snprintf(text, size, "GET /v1/quick/%" PRIu64 " HTTP/1.1\r\nHost: h\r\n\r\n",
                                 client->id);
     char body[256];
@@ -65,22 +68,37 @@ static size_t write_request(struct client *client, char *text, size_t size)
                             length, body);
 }
 
+static void send_part(struct client *client, size_t size)
+{
+    /* Less than all of it would fit only if the socket were full, and there is never more than one in it. */
+    const char *part = client->request + client->sent;
+    if (send(client->watched.fd, part, size, MSG_NOSIGNAL) != (ssize_t)size) {
+        leave(client, true); /* closed already: it was never sent */
+        return;
+    }
+    client->sent += size;
+    client->state = client->sent < client->request_size ? SENDING : WAITING;
+    client->due_ns = load_now_ns() + PART_MS * INT64_C(1000000);
+}
+
 static void ask(struct client *client)
 {
-    char text[1024];
     client->id = NOTE_ID(OF_REST, client->number, ++client->count);
-    size_t size = write_request(client, text, sizeof text);
-    client->size = 0;
-    client->state = WAITING;
-    /* A part of it would fit only if the socket were full, and there is never more than one in it. */
-    if (send(client->watched.fd, text, size, MSG_NOSIGNAL) != (ssize_t)size)
-        leave(client, true); /* closed already: it was never sent */
+    client->request_size = write_request(client, client->request, sizeof client->request);
+    client->size = client->sent = 0;
+    send_part(client, client->kind == SLOW ? client->request_size / 3 : client->request_size);
+}
+
+static void ask_on(struct client *client)
+{
+    size_t left = client->request_size - client->sent, third = client->request_size / 3;
+    send_part(client, left < 2 * third ? left : third);
 }
 
 static void broken(struct client *client, int error)
 {
-    bool waited = client->state == WAITING;
-    if (waited)
+    /* Half a request that is cut was not accepted; but where nothing is cut it is answered, too. */
+    if (client->state == WAITING || client->state == SENDING)
         account(client->id, client->kind == UNREADING ? BECAME_UNREAD : BECAME_BROKEN, error, 0);
     leave(client, true);
 }
@@ -151,19 +169,21 @@ static void ready(struct watched *watched, uint32_t events)
 void http_begin(struct load *load)
 {
     static const int small = 4096;
-    client_count = (uint32_t)(load->rest + load->rest_fresh + load->rest_thinking + load->rest_unread);
+    const long counts[] = {load->rest, load->rest_fresh, load->rest_thinking, load->rest_slow,
+                           load->rest_unread};
+    for (size_t kind = 0; kind < sizeof counts / sizeof *counts; kind++)
+        client_count += (uint32_t)counts[kind];
     clients = calloc(client_count + 1, sizeof *clients);
-    for (uint32_t i = 0; i < client_count; i++) {
-        struct client *client = &clients[i];
-        *client = (struct client){.watched = {.ready = ready, .fd = -1}, .load = load, .number = i};
-        client->kind = i < load->rest                                            ? BUSY
-                       : i < load->rest + load->rest_fresh                       ? FRESH
-                       : i < load->rest + load->rest_fresh + load->rest_thinking ? THOUGHTFUL
-                                                                                 : UNREADING;
-        connect_again(client);
-        if (client->kind == UNREADING && client->watched.fd >= 0)
-            setsockopt(client->watched.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    }
+    uint32_t number = 0;
+    for (int kind = BUSY; kind <= UNREADING; kind++)
+        for (long i = 0; i < counts[kind]; i++, number++) {
+            struct client *client = &clients[number];
+            *client = (struct client){.watched = {.ready = ready, .fd = -1}, .load = load, .number = number};
+            client->kind = (enum kind)kind;
+            connect_again(client);
+            if (kind == UNREADING && client->watched.fd >= 0)
+                setsockopt(client->watched.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+        }
 }
 
 void http_tick(struct load *load, int64_t now_ns)
@@ -171,6 +191,8 @@ void http_tick(struct load *load, int64_t now_ns)
     for (uint32_t i = 0; i < client_count; i++) {
         if (clients[i].state == THINKING && clients[i].due_ns <= now_ns)
             ask(&clients[i]);
+        else if (clients[i].state == SENDING && clients[i].due_ns <= now_ns)
+            ask_on(&clients[i]);
         else if (clients[i].state == CONNECTING && load->gone)
             leave(&clients[i], false);
     }

@@ -6,8 +6,8 @@ import signal
 import sqlite3
 import time
 
-REST = {"rest": 48, "rest_fresh": 10, "rest_thinking": 6}
-SOME_REST = {"rest": 10, "rest_fresh": 4, "rest_thinking": 2}
+REST = {"rest": 46, "rest_fresh": 8, "rest_thinking": 6, "rest_slow": 4}
+SOME_REST = {"rest": 9, "rest_fresh": 4, "rest_thinking": 2, "rest_slow": 1}
 FULL_RATE = 1_000_000  # records: more than any run consumes
 
 

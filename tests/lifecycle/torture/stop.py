@@ -12,10 +12,11 @@ import tempfile
 import threading
 import time
 
+from check import read_database
+
 READY_WITHIN = 60  # seconds; the machine may be busy
 MARGIN = 2  # seconds beyond the deadline until a process that has not ended is hung: destroys, a busy machine
-
-
+RUN_AGAIN = 0.3  # of the stops that may keep something
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
@@ -55,7 +56,8 @@ class Stop:
         self.account = self.path("account")
         self.report_file = self.path("report.json")
         self.database = self.path("torture.db")
-        self.broker = self.service = self.load = None
+        self.broker = self.service = self.load = self.again = self.load_again = None
+        self.stored = None  # after the stop: rows, events that wait
         self.brokers = None
         self.hung = False
         self.exit_status = None
@@ -81,10 +83,9 @@ class Stop:
                                  stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.brokers = re.search(r"[\d.]+:\d+", read_line(self.broker, "the broker")).group()
 
-    def start_service(self):
-        flags = [f"--torture.journal={self.journal}", "--app.report=none", f"--app.report_file={self.report_file}",
-                 f"--app.deadline_ms={self.scenario.deadline_ms}", "--log.level=warn", "--admin.listen=127.0.0.1:0"]
-        flags += [f"--torture.{part}=true" for part in self.scenario.serve]
+    def flags(self, serve, journal, report_file, deadline_ms):
+        flags = [f"--torture.journal={journal}", "--app.report=none", f"--app.report_file={report_file}",
+                 f"--app.deadline_ms={deadline_ms}", "--log.level=warn", "--admin.listen=127.0.0.1:0"]
         parts = {
             "rest": ["--rest.listen=127.0.0.1:0", "--rest.threads=2"],
             "grpc": ["--grpc.listen=127.0.0.1:0", "--grpc.threads=2"],
@@ -93,20 +94,33 @@ class Stop:
             "store": [f"--events.brokers={self.brokers}", "--events.finish_min_ms=700",
                       f"--db.url=sqlite:{self.database}"],
         }
-        for part in self.scenario.serve:
-            flags += parts[part]
+        for part in serve:
+            flags += [f"--torture.{part}=true", *parts[part]]
+        return flags
+
+    def start_service(self):
+        flags = self.flags(self.scenario.serve, self.journal, self.report_file, self.scenario.deadline_ms)
         with open(self.path("service.log"), "wb") as log:
             self.service = self.spawn([self.program, *flags, *self.scenario.flags], stdin=subprocess.DEVNULL, stderr=log)
 
-    def start_load(self, ports):
-        wishes = {**self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "partitions": 4, "seed": self.seed,
-                  "sleep_ms": self.random.choice(self.scenario.sleeps or (0,))}
-        command = [f"{self.build}/tests/lifecycle/torture/torture-load", self.account]
-        command += [f"{key}={value}" for key, value in wishes.items()]
+    def spawn_load(self, account, wishes):
+        command = [f"{self.build}/tests/lifecycle/torture/torture-load", account]
+        command += [f"{key}={value}" for key, value in {"partitions": 4, **wishes}.items()]
         if self.brokers:
             command.append(f"brokers={self.brokers}")
         with open(self.path("load.log"), "wb") as log:
-            self.load = self.spawn(command, stdin=subprocess.PIPE, stderr=log)
+            return self.spawn(command, stdin=subprocess.PIPE, stderr=log)
+
+    def end_load(self, load, words):
+        load.stdin.write(words)
+        if load.wait(READY_WITHIN) != 0:
+            with open(self.path("load.log")) as log:
+                raise Broken(f"the clients failed: {log.read().strip()}")
+
+    def start_load(self, ports):
+        self.load = self.spawn_load(self.account, {
+            **self.scenario.load, "rest_port": ports[0], "grpc_port": ports[1], "seed": self.seed,
+            "sleep_ms": self.random.choice(self.scenario.sleeps or (0,))})
 
     def wait_for_records(self):
         until = time.monotonic() + READY_WITHIN
@@ -163,10 +177,23 @@ class Stop:
             self.wait_for_end(began)
         self.scenario.recover(self)
         if self.load:
-            self.load.stdin.write(b"gone lost\n" if self.scenario.broker_lost else b"gone\n")
-            if self.load.wait(READY_WITHIN) != 0:
-                with open(self.path("load.log")) as log:
-                    raise Broken(f"the clients failed: {log.read().strip()}")
+            self.end_load(self.load, b"gone lost\n" if self.scenario.broker_lost else b"gone\n")
+        if "store" in self.scenario.serve and not self.scenario.broker_lost:
+            self.stored = read_database(self.database)
+            if self.random.random() < RUN_AGAIN:
+                self.run_again()
+
+    def run_again(self):
+        """What was kept: a next run, of the database and the relay only, publishes it."""
+        flags = self.flags(("store",), self.path("journal.again"), self.path("report.again"), 10_000)
+        with open(self.path("service.log"), "ab") as log:
+            self.again = self.spawn([self.program, *flags], stdin=subprocess.DEVNULL, stderr=log)
+        read_line(self.again, "the next run")
+        self.again.send_signal(signal.SIGTERM)
+        if self.again.wait(READY_WITHIN) != 0:
+            raise Broken(f"the next run: exit {self.again.returncode}")
+        self.load_again = self.spawn_load(self.path("account.again"), {})
+        self.end_load(self.load_again, b"gone\n")
 
     def stop_during_start(self):
         until = time.monotonic() + READY_WITHIN
@@ -194,7 +221,7 @@ class Stop:
     def end_all(self):
         for timer in self.timers:
             timer.cancel()
-        for process in (self.service, self.load, self.broker):
+        for process in (self.service, self.load, self.again, self.load_again, self.broker):
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
