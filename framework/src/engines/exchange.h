@@ -111,7 +111,7 @@ enum weir_status http_engine_quiesce(struct http_engine *engine, struct weir_err
 bool http_engine_drain(struct http_engine *engine, struct weir_context *context);
 /* Tells every exchange that waits for its answer that nobody wants it any more: `left`. */
 void http_engine_cancel(struct http_engine *engine);
-/* Answers what has no answer yet with 503, closes everything. Blocks for a tenth of a second at most.
+/* Answers what has no answer yet with 503, closes everything. Takes a tenth of a second, three at most.
  * Afterwards no callback runs any more, and every exchange is gone. */
 void http_engine_cut(struct http_engine *engine);
 int64_t http_engine_connections(const struct http_engine *engine);

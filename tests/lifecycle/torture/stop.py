@@ -125,7 +125,7 @@ class Stop:
     def wait_for_records(self):
         until = time.monotonic() + READY_WITHIN
         while not (os.path.exists(self.journal) and os.path.getsize(self.journal) > 0):
-            if time.monotonic() > until or self.service.poll() is not None:
+            if time.monotonic() > until or self.service.poll() is not None or self.load.poll() is not None:
                 raise Broken("the consumer consumes nothing")
             time.sleep(0.01)
 

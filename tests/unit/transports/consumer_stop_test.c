@@ -105,6 +105,8 @@ static void a_drain_waits_for_handlers_and_commits_what_they_did(void **state)
     kit_unblock(kit);
     context_init(&context, NULL, weir_deadline_in_ms(5000));
     assert_int_equal(consumer_ops.drain(consumer, &context, &work, &err), WEIR_OK);
+    assert_int_equal(work.in_flight, 2); /* the drain's account adds up by itself */
+    assert_int_equal(work.completed, 2);
     assert_int_equal(consumer_ops.finish(consumer, &context, &work, &err), WEIR_OK);
     context_clean_up(&context);
     consumer_ops.destroy(consumer);

@@ -131,7 +131,7 @@ void http_engine_cut(struct http_engine *engine)
         atomic_store(&engine->loops[i].cut, true);
         loop_wake(&engine->loops[i]);
     }
-    int64_t limit_ns = weir_now_ns() + CUT_FLUSH_MS * WEIR_NS_PER_MS * 2;
+    int64_t limit_ns = weir_now_ns() + CUT_FLUSH_MS * WEIR_NS_PER_MS * 3;
     while (http_engine_connections(engine) > 0 && weir_now_ns() < limit_ns)
         usleep(POLL_MS * 1000);
 }

@@ -55,6 +55,7 @@ struct item {
     uint32_t generation; /* of the partition's log */
     int32_t attempts;
     bool cancelled;           /* its handler was told to end: the drain's time is over */
+    bool stuck;               /* ... and it ran on: the stop has said so */
     bool overdue;             /* its handler was told to end: its deadline passed */
     enum weir_status verdict; /* not OK: it goes to the dead letters, or moves on, for this */
     bool moves_on;            /* to the next retry topic */
@@ -136,6 +137,8 @@ struct weir_consumer {
     int64_t held, running_count;
     struct consumer_counts counts;
     struct weir_work ended; /* since stopping: completed, cancelled, kept */
+    struct weir_work told;  /* of these, what the drain has reported */
+    int64_t aside;          /* neither ended nor stuck then */
 
     bool commit_under_way, commit_fails; /* all four: poll thread only */
     int64_t commit_asked_ns;

@@ -120,7 +120,7 @@ static void end_done(struct item *item)
     struct weir_consumer *consumer = partition->consumer;
     leave_running(item);
     consumer->counts.done++;
-    if (consumer->stopping)
+    if (consumer->stopping && !item->stuck) /* which is what the stop has said of it already */
         consumer->ended.completed++;
     if (!partition->gone && item->generation == partition->generation) {
         offsets_done(&partition->offsets, item->offset);
@@ -137,10 +137,8 @@ static void end_dropped(struct item *item)
     leave_running(item);
     consumer->counts.dropped++;
     item->lane->stopped = item->lane->stopped || consumer->stopping;
-    if (consumer->stopping && item->cancelled)
-        consumer->ended.cancelled++;
-    else if (consumer->stopping)
-        consumer->ended.kept++;
+    if (consumer->stopping && !item->stuck)
+        (*(item->cancelled ? &consumer->ended.cancelled : &consumer->ended.kept))++;
     lane_pop(item->lane);
 }
 

@@ -122,6 +122,36 @@ static void wait_for_cancelled(struct weir_consumer *consumer)
         condition_wait(&consumer->idle, &consumer->lock, until_ns);
 }
 
+/* Holds: lock. A drain and a finish each give an account that adds up: who reads only the first, because the finish was given
+ * up, reads no less than the truth. What is on its way to the dead letters is finish's to tell. */
+static void account_for_drain(struct weir_consumer *consumer, struct weir_work *work)
+{
+    const struct weir_work *ended = &consumer->ended;
+    int64_t stuck = 0;
+    for (struct item *item = consumer->running; item; item = item->list_next) {
+        item->stuck = item->call != NULL;
+        stuck += item->stuck;
+    }
+    consumer->told = *ended;
+    consumer->aside = consumer->running_count - stuck;
+    work->in_flight += ended->in_flight - consumer->aside;
+    work->completed += ended->completed;
+    work->cancelled += ended->cancelled;
+    work->kept += ended->kept;
+    work->stuck += stuck;
+}
+
+/* Holds: lock. */
+static void account_for_finish(struct weir_consumer *consumer, struct weir_work *work)
+{
+    int64_t completed = consumer->ended.completed - consumer->told.completed;
+    int64_t cancelled = consumer->ended.cancelled - consumer->told.cancelled;
+    work->in_flight += consumer->aside;
+    work->completed += completed;
+    work->cancelled += cancelled;
+    work->kept += consumer->aside - completed - cancelled; /* set aside or not, it comes again */
+}
+
 enum weir_status consumer_drain(void *self, struct weir_context *context, struct weir_work *work,
                                 struct weir_error *err)
 {
@@ -137,8 +167,7 @@ enum weir_status consumer_drain(void *self, struct weir_context *context, struct
     consumer_cancel_all(consumer);
     pthread_mutex_lock(&consumer->lock);
     wait_for_cancelled(consumer);
-    work->stuck += count_handlers(consumer);
-    work->in_flight += consumer->ended.in_flight;
+    account_for_drain(consumer, work);
     pthread_mutex_unlock(&consumer->lock);
     return WEIR_OK;
 }
@@ -205,9 +234,7 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
                       weir_field_text("consumer", consumer->component.name));
 
     pthread_mutex_lock(&consumer->lock);
-    work->completed += consumer->ended.completed;
-    work->cancelled += consumer->ended.cancelled;
-    work->kept += consumer->ended.kept;
+    account_for_finish(consumer, work);
     work->uncommitted += missing;
     pthread_mutex_unlock(&consumer->lock);
     return WEIR_OK;
