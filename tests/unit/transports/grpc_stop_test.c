@@ -109,17 +109,23 @@ static void a_stream_ends_itself_when_the_server_drains(void **state)
 
 static void what_does_not_end_in_time_is_cut_and_told(void **state)
 {
+    enum { CALLERS = 8 };
+    static struct caller callers[CALLERS];
     struct fixture *f = *state;
     serve_echo(f, false, "--app.deadline_ms=1500", NULL);
     Echo__WaitRequest request = ECHO__WAIT_REQUEST__INIT;
     request.block_ms = 60000;
-    struct caller caller;
-    caller_start(&caller, f->out.client, &echo_methods[2], packed(f, &request.base), CALLER_PATIENCE_MS);
-    assert_true(echo_service_wait(&f->echo, &f->echo.waiting, 1));
+    for (int i = 0; i < CALLERS; i++)
+        caller_start(&callers[i], f->out.client, &echo_methods[2], packed(f, &request.base),
+                     CALLER_PATIENCE_MS);
+    assert_true(echo_service_wait(&f->echo, &f->echo.waiting, CALLERS));
     assert_int_equal(stop(&f->running), 75);
-    assert_int_equal(caller_end(&caller), WEIR_UNAVAILABLE); /* CANCELLED is what its client asks for */
-    assert_string_equal(caller.text, "the wait was cut short");
-    assert_int_equal(f->echo.waited, 1);
+    for (int i = 0; i < CALLERS; i++) {
+        assert_int_equal(caller_end(&callers[i]),
+                         WEIR_UNAVAILABLE); /* CANCELLED is what its client asks for */
+        assert_string_equal(callers[i].text, "the wait was cut short");
+    }
+    assert_int_equal(f->echo.waited, CALLERS);
 }
 
 struct load {
