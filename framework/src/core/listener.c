@@ -16,6 +16,7 @@
 #define TCP_FLAGS_AT 13
 #define SYN_ACK 0x12
 #define SYN 0x02
+#define TTL_MAX 255
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct listener *all; /* the open ones, latest first */
@@ -207,7 +208,8 @@ bool listener_is_shared(const struct listener *listener)
     return shared;
 }
 
-static void drop_syn(int fd)
+/* Linux from 5d39580f68e6 (2026) on wants CAP_NET_ADMIN for it. */
+static bool attach_filter(int fd)
 {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
@@ -218,8 +220,36 @@ static void drop_syn(int fd)
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };
     struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
-    /* Where this fails (an unusual sandbox) what follows still loses little: 0 to 3 of 64. */
-    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+/* What comes with less is dropped: by the listening socket, to which SYNs go. The rest of a handshake that is under way
+ * goes to its request and is not looked at (tcp_v4_rcv()); but the connection that it makes inherits the limit. Of
+ * IPv4 on a socket of IPv6 the first counts. Each may fail where the family is another. */
+static void set_least_ttl(int fd, int ttl)
+{
+    setsockopt(fd, IPPROTO_IP, IP_MINTTL, &ttl, sizeof ttl);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &ttl, sizeof ttl);
+}
+
+atomic_bool listener_may_filter = true;
+
+static void drop_syn(struct listener *listener)
+{
+    if (atomic_load(&listener_may_filter) && attach_filter(listener->fd))
+        return;
+    /* Everybody needs no right for this. Systems begin with 64 or 128; of the few that begin with 255, a neighbour's
+     * handshake still passes. */
+    atomic_store(&listener->deaf, true);
+    set_least_ttl(listener->fd, TTL_MAX);
+}
+
+int listener_accept(struct listener *listener, struct sockaddr *ret_address, socklen_t *size)
+{
+    int fd = accept4(listener->fd, ret_address, size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && atomic_load_explicit(&listener->deaf, memory_order_relaxed))
+        set_least_ttl(fd, 0);
+    return fd;
 }
 
 bool listener_quiesce(struct listener *listener)
@@ -232,7 +262,7 @@ bool listener_quiesce(struct listener *listener)
         listener->path = NULL;
         return false;
     }
-    drop_syn(listener->fd);
+    drop_syn(listener);
     return true;
 }
 

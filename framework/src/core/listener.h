@@ -13,9 +13,11 @@
 #ifndef WEIR_CORE_LISTENER_H
 #define WEIR_CORE_LISTENER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <weir/bytes.h>
 #include <weir/error.h>
@@ -51,6 +53,7 @@ struct listener {
     /* The rest is listener.c's. */
     enum listener_origin origin;
     bool waits, transient, handed_on;
+    atomic_bool deaf; /* to new handshakes, by their TTL */
     void (*accept)(void *self, bool on);
     void *self;
     char *name, *path, *given_name;
@@ -62,15 +65,20 @@ struct listener {
 enum weir_status listener_open(struct listener *listener, const struct listener_options *options,
                                struct weir_error *err);
 
+/* As accept4(2): a connection that is non-blocking and close-on-exec, or -1 with errno. The address may be NULL. */
+int listener_accept(struct listener *listener, struct sockaddr *ret_address, socklen_t *size);
+
 /* Who closes a listening socket resets the connections that the kernel has queued on it, and those whose
  * handshake is under way. So: this one; when it says true, LISTENER_SETTLE_MS for those under way; accept until
  * EAGAIN; listener_close().
  *
- * It stops new handshakes (TCP: pure SYNs are dropped, the client sends another one and is then refused by the
- * closed port; unix: the path goes). A socket that somebody else serves, too, is left as it is: what is
+ * It stops new handshakes (TCP: pure SYNs are dropped, by a filter or, where this process has not the right to one, by
+ * their TTL; the client sends another one and is then refused by the closed port; unix: the path goes). A socket that somebody else serves, too, is left as it is: what is
  * queued is theirs. */
 bool listener_quiesce(struct listener *listener);
 #define LISTENER_SETTLE_MS 50
+/* For tests: false is as on a system that does not permit a filter. */
+extern atomic_bool listener_may_filter;
 
 /* `accept` is not told any more, nor running: who it is for may go. */
 void listener_mute(struct listener *listener);

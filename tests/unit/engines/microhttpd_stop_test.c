@@ -10,6 +10,7 @@
 #include <weir/clock.h>
 
 #include "core/context.h"
+#include "core/listener.h"
 #include "engines/exchange.h"
 #include "raw_client.h"
 #include "raw_load.h"
@@ -146,9 +147,8 @@ static const char *const requests[] = {
     NULL,
 };
 
-static void a_stop_under_load_loses_nothing(void **state)
+static void stop_under_load(void)
 {
-    (void)state;
     for (int stop = 0; stop < STOPS; stop++) {
         struct server *server = server_start();
         struct raw_load *load = raw_load_begin(server->port, CLIENTS, requests);
@@ -164,6 +164,20 @@ static void a_stop_under_load_loses_nothing(void **state)
         assert_int_equal(atomic_load(&server->incomplete), 0);
         server_destroy(server);
     }
+}
+
+static void a_stop_under_load_loses_nothing(void **state)
+{
+    (void)state;
+    stop_under_load();
+}
+
+static void without_the_right_to_filter_a_stop_under_load_loses_nothing(void **state)
+{
+    (void)state;
+    atomic_store(&listener_may_filter, false);
+    stop_under_load();
+    atomic_store(&listener_may_filter, true);
 }
 
 /* ---- Single steps ---- */
@@ -315,6 +329,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_under_load_loses_nothing),
+        cmocka_unit_test(without_the_right_to_filter_a_stop_under_load_loses_nothing),
         cmocka_unit_test(answers_close_their_connection_once_it_is_announced),
         cmocka_unit_test(new_connections_are_served_during_the_announcement_and_refused_after_it),
         cmocka_unit_test(an_idle_connection_may_still_ask_within_the_grace_and_is_then_closed),

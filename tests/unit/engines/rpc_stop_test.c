@@ -397,10 +397,9 @@ static void *keep_connecting(void *arg)
     }
 }
 
-static void a_stop_answers_clients_that_keep_opening_new_connections(void **state)
+static void stop_while_clients_open_new_connections(struct fixture *fixture)
 {
     enum { THREADS = 8, ROUNDS = 3 };
-    struct fixture *fixture = *state;
     for (int round = 0; round < ROUNDS; round++) {
         struct newcomers newcomers = {.port = port_of(fixture)};
         pthread_t threads[THREADS];
@@ -414,6 +413,18 @@ static void a_stop_answers_clients_that_keep_opening_new_connections(void **stat
         rpc_server_destroy(fixture->server);
         start_again(fixture);
     }
+}
+
+static void a_stop_answers_clients_that_keep_opening_new_connections(void **state)
+{
+    stop_while_clients_open_new_connections(*state);
+}
+
+static void without_the_right_to_filter_a_stop_answers_them_too(void **state)
+{
+    atomic_store(&listener_may_filter, false);
+    stop_while_clients_open_new_connections(*state);
+    atomic_store(&listener_may_filter, true);
 }
 
 int main(void)
@@ -436,6 +447,7 @@ int main(void)
         TEST(a_peer_that_does_not_answer_does_not_hold_the_stop),
         TEST(a_stop_under_load_loses_no_call),
         TEST(a_stop_answers_clients_that_keep_opening_new_connections),
+        TEST(without_the_right_to_filter_a_stop_answers_them_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,7 @@ static void listen_off(struct intake *intake)
 static void accept_queued(struct intake *intake, int most)
 {
     for (int i = 0; i < most; i++) {
-        int fd = accept4(intake->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = listener_accept(&intake->listener, NULL, NULL);
         if (fd >= 0 && is_full(intake)) {
             refuse(intake, fd);
         } else if (fd >= 0) {

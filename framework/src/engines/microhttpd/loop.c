@@ -66,7 +66,7 @@ static bool accept_some(struct loop *loop, int most)
     for (int i = 0; i < most; i++) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
-        int fd = accept4(loop->listen.fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = listener_accept(&loop->engine->listener, (struct sockaddr *)&address, &size);
         if (fd >= 0) {
             take_connection(loop, fd, (struct sockaddr *)&address, size);
         } else if (errno == EAGAIN) {
