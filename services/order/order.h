@@ -1,5 +1,6 @@
 /* Orders: placed, settled with inventory and payment, watched, cancelled.
  *
+ *   app.c      what it is made of
  *   place.c    PlaceOrder: reserve, authorise, confirm
  *   cancel.c   CancelOrder: wanted, then, if the parcel can be kept, done
  *   query.c    GetOrder, ListOrders, CountOrders
@@ -54,9 +55,11 @@ struct order_service {
     struct weir_sql *db;
     struct weir_channel *inventory, *payment, *logistics;
     struct settle_lane lanes[SETTLE_LANES];
-    struct watchers *watchers;
+    struct watchers watchers;
     int64_t patience_ms; /* an order that is not settled within this is rejected */
 };
+
+struct weir_app *order_app(int argc, char **argv);
 
 extern const char *const order_schema[];
 extern const struct order_handlers order_handlers;

@@ -62,7 +62,7 @@ static enum weir_status receive_progress(struct weir_call *call, struct weir_cli
     for (size_t line = 0; line < order->n_items; line++) {
         if (!inventory_deduct_stock_read(stream))
             return WEIR_UNAVAILABLE; /* its end says why */
-        watchers_tell(service->watchers, order->order_id, (int32_t)line + 1);
+        watchers_tell(&service->watchers, order->order_id, (int32_t)line + 1);
     }
     return WEIR_OK;
 }

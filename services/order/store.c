@@ -121,7 +121,7 @@ struct change {
 static void committed(void *arg)
 {
     const struct change *change = arg;
-    watchers_tell(change->service->watchers, change->order_id, -1);
+    watchers_tell(&change->service->watchers, change->order_id, -1);
     weir_timer_wake(change->service->lanes[settle_lane_of(change->order_id)].timer);
 }
 

@@ -13,20 +13,6 @@ struct watcher {
     char order_id[64];
 };
 
-struct watchers {
-    pthread_mutex_t lock;
-    struct watcher *first;
-};
-
-struct watchers *watchers_new(void)
-{
-    struct watchers *watchers = calloc(1, sizeof *watchers);
-    if (!watchers)
-        abort();
-    pthread_mutex_init(&watchers->lock, NULL);
-    return watchers;
-}
-
 static bool is_final(Order__OrderState state)
 {
     return state == REJECTED || state == COMPLETED || state == CANCELLED;
@@ -35,7 +21,7 @@ static bool is_final(Order__OrderState state)
 static void forget(struct weir_call *call)
 {
     struct order_service *service = weir_call_self(call);
-    struct watchers *watchers = service->watchers;
+    struct watchers *watchers = &service->watchers;
     pthread_mutex_lock(&watchers->lock);
     struct watcher **link = &watchers->first;
     while (*link && (*link)->call != call)
@@ -137,10 +123,10 @@ enum weir_status watch_open(struct weir_call *call, const Order__WatchOrderReque
         abort();
     watcher->call = weir_call_acquire(call);
     strncpy(watcher->order_id, order.order_id, sizeof watcher->order_id - 1);
-    pthread_mutex_lock(&service->watchers->lock);
-    watcher->next = service->watchers->first;
-    service->watchers->first = watcher;
-    pthread_mutex_unlock(&service->watchers->lock);
+    pthread_mutex_lock(&service->watchers.lock);
+    watcher->next = service->watchers.first;
+    service->watchers.first = watcher;
+    pthread_mutex_unlock(&service->watchers.lock);
 
     send_order(call, request->order_id, -1); /* read again: it may have changed before we were in the list */
     return WEIR_PENDING;

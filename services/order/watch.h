@@ -2,15 +2,18 @@
 #ifndef ORDER_WATCH_H
 #define ORDER_WATCH_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include <weir/weir.h>
 
 #include "shop/order/v1/order.weir.h"
 
-struct watchers;
+struct watchers {
+    pthread_mutex_t lock;
+    struct watcher *first;
+};
 
-struct watchers *watchers_new(void);
 /* The order changed, or has had so many lines deducted: its watchers are sent what it is now. */
 void watchers_tell(struct watchers *watchers, const char *order_id, int32_t lines_deducted);
 

@@ -170,16 +170,18 @@ WEIR_API void weir_test_broker(struct weir_test *test, bool there);
 /* ---- Other services ---- */
 
 /* What a channel answers to a method, from now on; the newest one for a method counts. Without one a call fails with
- * UNAVAILABLE. Copies. */
+ * UNAVAILABLE. A bidi stream has the answer once for each message, and ends when its caller has closed his side; a server
+ * stream has it once, and ends. Copies. */
 struct weir_test_answer {
     const char *method; /* "shop.payment.v1.PaymentService/Authorise" */
     enum weir_status status;
     const char *json;  /* with OK. Default "{}" */
     const char *error; /* with others */
-    int64_t after_ms;
+    int64_t after_ms;  /* not of a stream, unless it fails */
 };
 WEIR_API void weir_test_answer(struct weir_test *test, const struct weir_test_answer *answer);
-/* What was asked of a method, as JSON: the first is 0. NULL: not so often. Lets no time pass. */
+/* What was asked of a method, as JSON, each message of a stream by itself: the first is 0. NULL: not so often. Lets no
+ * time pass. */
 WEIR_API const char *weir_test_asked(struct weir_test *test, const char *method, size_t index);
 
 /* ---- Trace ---- */

@@ -7,8 +7,6 @@
 #include "core/memory.h"
 #include "testing/kit.h"
 
-#define CUT_MS 50
-
 struct answer {
     struct answer *next;
     const char *method, *json, *error;
@@ -21,7 +19,7 @@ struct question {
     const char *method, *json;
 };
 
-/* One call under way. Who takes it off the channel's list answers it. */
+/* One call under way. Who takes it off the channel's list answers it. In the test's arena: what comes late finds it. */
 struct asked {
     struct asked *next, **link; /* test->lock; link is NULL before it is listed and once it was taken */
     bool early;                 /* test->lock: its context was over before it was listed */
@@ -29,7 +27,11 @@ struct asked {
     struct outgoing *outgoing;
     struct weir_context_watch watch;
     struct test_timer timer;
-    const struct answer *answer; /* NULL: nobody answers, its time will be over */
+    const struct answer *answer;
+
+    /* Of a stream; test->lock: */
+    int64_t owed; /* messages to the caller */
+    bool wants, half_closed;
 };
 
 /* ---- The end of a call. Any thread ---- */
@@ -62,7 +64,6 @@ static void end(struct asked *asked, enum weir_status status, const char *error,
     test_timer_end(&asked->timer);
     outgoing->done(outgoing, status, status == WEIR_OK ? "" : error, weir_buffer_bytes(&wire));
     weir_buffer_free(&wire);
-    free(asked);
     gate_leave(gate, status == WEIR_CANCELLED);
 }
 
@@ -89,7 +90,7 @@ static void fire(struct test_timer *timer)
     if (!take_locked(asked))
         return;
     enum weir_status over = weir_context_status(&asked->outgoing->context);
-    if (over != WEIR_OK || !asked->answer)
+    if (over != WEIR_OK)
         end(asked, WEIR_DEADLINE_EXCEEDED, "the deadline passed", NULL);
     else
         end(asked, asked->answer->status, asked->answer->error, asked->answer->json);
@@ -107,12 +108,12 @@ static struct stand_in *stand_in_of(const struct weir_channel *channel)
     return channel->component.app->parts[channel->component.index]->self;
 }
 
-static void note_question(struct weir_test *test, const struct outgoing *outgoing)
+static void note_question(struct weir_test *test, const struct weir_method *method, struct weir_bytes wire)
 {
-    const char *json = test_json(test, outgoing->method->request, outgoing->request);
+    const char *json = test_json(test, method->request, wire);
     pthread_mutex_lock(&test->lock);
     struct question *question = weir_arena_zalloc(test->arena, sizeof *question);
-    question->method = outgoing->method->full_name;
+    question->method = method->full_name;
     question->json = json;
     *test->last_question = question;
     test->last_question = &question->next;
@@ -128,19 +129,36 @@ static const struct answer *find_answer(const struct weir_test *test, const stru
     return answer;
 }
 
-static void wait_for_answer(struct stand_in *channel, struct outgoing *outgoing, const struct answer *answer)
+/* Until when it answers by time: a unary call, and a stream that it ends with an error. -1: it does not. */
+static int64_t answers_in_ms(const struct outgoing *outgoing, const struct answer *answer)
 {
-    struct weir_test *test = channel->test;
-    struct asked *asked = NEW(struct asked);
-    int64_t deadline_ns = weir_context_deadline_ns(&outgoing->context);
-    int64_t left_ms = deadline_ns == WEIR_NEVER
-                          ? INT64_MAX / WEIR_NS_PER_MS
-                          : (deadline_ns - weir_now_ns() + WEIR_NS_PER_MS - 1) / WEIR_NS_PER_MS;
+    if (outgoing->method->kind != WEIR_UNARY && answer->status == WEIR_OK)
+        return -1;
+    int64_t left_ms = weir_context_left_ms(&outgoing->context);
+    return answer->after_ms < left_ms ? answer->after_ms : left_ms;
+}
+
+static struct asked *asked_new(struct stand_in *channel, struct outgoing *outgoing,
+                               const struct answer *answer)
+{
+    pthread_mutex_lock(&channel->test->lock);
+    struct asked *asked = weir_arena_zalloc(channel->test->arena, sizeof *asked);
+    pthread_mutex_unlock(&channel->test->lock);
     asked->channel = channel;
     asked->outgoing = outgoing;
     asked->answer = answer;
+    asked->owed = outgoing->method->kind == WEIR_SERVER_STREAM;
     asked->watch.over = context_is_over;
     asked->timer.fire = fire;
+    outgoing->carrier = asked;
+    return asked;
+}
+
+static void wait_for_answer(struct stand_in *channel, struct outgoing *outgoing, const struct answer *answer)
+{
+    struct weir_test *test = channel->test;
+    struct asked *asked = asked_new(channel, outgoing, answer);
+    int64_t in_ms = answers_in_ms(outgoing, answer);
     weir_context_watch(&outgoing->context, &asked->watch);
 
     pthread_mutex_lock(&test->lock);
@@ -151,7 +169,8 @@ static void wait_for_answer(struct stand_in *channel, struct outgoing *outgoing,
         if (asked->next)
             asked->next->link = &asked->next;
         channel->under_way = asked;
-        test_timer_begin(&asked->timer, answer->after_ms < left_ms ? answer->after_ms : left_ms);
+        if (in_ms >= 0)
+            test_timer_begin(&asked->timer, in_ms);
     }
     pthread_mutex_unlock(&test->lock);
     if (early) {
@@ -169,11 +188,8 @@ static void start(struct weir_channel *channel, struct outgoing *outgoing)
         refuse(outgoing, over, over_text(over));
         return;
     }
-    if (outgoing->method->kind != WEIR_UNARY) {
-        refuse(outgoing, WEIR_UNIMPLEMENTED, "the test kit's channels carry no streams");
-        return;
-    }
-    note_question(test, outgoing);
+    if (outgoing->method->kind == WEIR_UNARY || outgoing->method->kind == WEIR_SERVER_STREAM)
+        note_question(test, outgoing->method, outgoing->request);
     pthread_mutex_lock(&test->lock);
     const struct answer *answer = find_answer(test, outgoing);
     pthread_mutex_unlock(&test->lock);
@@ -185,9 +201,74 @@ static void start(struct weir_channel *channel, struct outgoing *outgoing)
     wait_for_answer(stand_in, outgoing, answer);
 }
 
+/* ---- Streams: an answer for each message, or one at the end. Any thread ---- */
+
+/* Gives the caller what it asked for: a message, or the end. */
+static void go_on(struct asked *asked)
+{
+    struct outgoing *outgoing = asked->outgoing;
+    uint8_t kind = outgoing->method->kind;
+    pthread_mutex_lock(&asked->channel->test->lock);
+    bool listed = asked->link && asked->answer->status == WEIR_OK;
+    bool message = listed && asked->wants && asked->owed > 0;
+    bool all = kind == WEIR_SERVER_STREAM || asked->half_closed;
+    bool is_asked = asked->wants || kind == WEIR_CLIENT_STREAM;
+    bool last = listed && !message && all && is_asked && asked->owed == 0 && take(asked);
+    asked->owed -= message;
+    asked->wants = asked->wants && !message;
+    pthread_mutex_unlock(&asked->channel->test->lock);
+    if (message) {
+        struct weir_buffer wire = test_wire(outgoing->method->reply, asked->answer->json);
+        outgoing->message(outgoing, weir_buffer_bytes(&wire));
+        weir_buffer_free(&wire);
+    } else if (last) {
+        end(asked, WEIR_OK, "", asked->answer->json);
+    }
+}
+
+/* A stream that was refused at its begin has no carrier: its end was told. */
+static void send_message(struct outgoing *outgoing, struct weir_bytes message)
+{
+    struct asked *asked = outgoing->carrier;
+    if (!asked)
+        return;
+    struct weir_test *test = asked->channel->test;
+    note_question(test, outgoing->method, message);
+    pthread_mutex_lock(&test->lock);
+    bool listed = asked->link;
+    asked->owed += outgoing->method->kind == WEIR_BIDI_STREAM;
+    pthread_mutex_unlock(&test->lock);
+    if (listed)
+        outgoing->sent(outgoing);
+    go_on(asked);
+}
+
+static void half_close(struct outgoing *outgoing)
+{
+    struct asked *asked = outgoing->carrier;
+    if (!asked)
+        return;
+    pthread_mutex_lock(&asked->channel->test->lock);
+    asked->half_closed = true;
+    pthread_mutex_unlock(&asked->channel->test->lock);
+    go_on(asked);
+}
+
+static void read_message(struct outgoing *outgoing)
+{
+    struct asked *asked = outgoing->carrier;
+    if (!asked)
+        return;
+    pthread_mutex_lock(&asked->channel->test->lock);
+    asked->wants = true;
+    pthread_mutex_unlock(&asked->channel->test->lock);
+    go_on(asked);
+}
+
 const struct channel_ops *answers_channel_ops(void)
 {
-    static const struct channel_ops ops = {.name = "test", .start = start};
+    static const struct channel_ops ops = {
+        .name = "test", .start = start, .send = send_message, .half_close = half_close, .read = read_message};
     return &ops;
 }
 

@@ -200,21 +200,6 @@ static void a_hung_drain_is_given_up_named_with_its_stack_and_everybody_else_fin
     end_child(&child);
 }
 
-static void work_that_does_not_end_is_cut_at_its_time_and_the_exit_is_75(void **state)
-{
-    (void)state;
-    struct child child;
-    START(&child, "drain-waits", "--app.deadline_ms=2500");
-    wait_for_complaint(&child, "\"message\":\"ready\"");
-    kill(child.pid, SIGTERM);
-    assert_exit(&child, EX_TEMPFAIL);
-    assert_said(&child, "finish api");
-    assert_said(&child, "destroy db");
-    assert_complained(&child, "stop UNCLEAN");
-    assert_complained(&child, "exit 75\n");
-    end_child(&child);
-}
-
 /* Two signals at once are one; the next one counts when 300 ms have passed since the last. */
 static void a_second_signal_cuts_the_drain_at_once(void **state)
 {
@@ -515,7 +500,7 @@ static void a_callback_that_ends_its_thread_is_given_up(void **state)
     end_child(&child);
 }
 
-static void thousands_of_signals_are_one_and_the_state_is_said_meanwhile(void **state)
+static void thousands_of_signals_are_one_and_work_is_cut_at_its_time(void **state)
 {
     (void)state;
     struct child child;
@@ -527,7 +512,9 @@ static void thousands_of_signals_are_one_and_the_state_is_said_meanwhile(void **
         kill(child.pid, SIGINT);
     }
     assert_exit(&child, EX_TEMPFAIL);
+    assert_complained(&child, "stop UNCLEAN");
     assert_complained(&child, "exit 75\n");
+    assert_said(&child, "destroy db");
     assert_null(strstr(weir_buffer_text(&child.complained), "second at"));
     assert_complained(&child, "waits for\n");
     assert_said(&child, "finish api");
@@ -605,7 +592,6 @@ int main(void)
         cmocka_unit_test(a_failed_start_stops_what_started_and_the_exit_is_69),
         cmocka_unit_test(a_signal_during_start_cancels_it),
         cmocka_unit_test(a_hung_drain_is_given_up_named_with_its_stack_and_everybody_else_finishes),
-        cmocka_unit_test(work_that_does_not_end_is_cut_at_its_time_and_the_exit_is_75),
         cmocka_unit_test(a_second_signal_cuts_the_drain_at_once),
         cmocka_unit_test(a_component_that_dies_stops_the_service_with_70),
         cmocka_unit_test(a_component_that_may_is_restarted_in_place),
@@ -622,7 +608,7 @@ int main(void)
         cmocka_unit_test(sigusr1_says_what_every_component_does_and_changes_nothing),
         cmocka_unit_test(a_process_that_a_callback_forks_never_goes_on_as_the_service),
         cmocka_unit_test(a_callback_that_ends_its_thread_is_given_up),
-        cmocka_unit_test(thousands_of_signals_are_one_and_the_state_is_said_meanwhile),
+        cmocka_unit_test(thousands_of_signals_are_one_and_work_is_cut_at_its_time),
         cmocka_unit_test(a_process_that_was_frozen_past_its_deadline_ends_at_once_with_75),
         cmocka_unit_test(the_next_start_tells_of_a_run_that_did_not_end_well),
     };

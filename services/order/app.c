@@ -1,0 +1,67 @@
+#include <weir/weir.h>
+
+#include "order/order.h"
+
+/* Those that wait for other services have limits: when one hangs, threads are left for those who only ask. */
+const struct order_handlers order_handlers = {
+    .place_order = {place_order, .limits = {.threads_max = 32, .queue_max = 256}},
+    .get_order = {get_order},
+    .list_orders = {list_orders},
+    .cancel_order = {cancel_order, .limits = {.threads_max = 8, .queue_max = 64}},
+    .count_orders = {count_orders},
+    .watch_order = {.open = watch_open, .cancel = watch_cancel, .draining = watch_draining},
+};
+
+static void configure(struct weir_app *app, struct order_service *order)
+{
+    static const struct weir_config_key keys[] = {
+        {.name = "patience_ms",
+         .type = WEIR_CONFIG_INT,
+         .offset = offsetof(struct order_service, patience_ms),
+         .fallback = "30000",
+         .min = 1000,
+         .max = 600000,
+         .help = "an order that is not settled within this is rejected, in ms"},
+        {0},
+    };
+    weir_config_section(app, "order", keys, order);
+}
+
+/* Who changes an order wakes its lane. */
+static void need_lanes(const struct order_service *order, const void **needs)
+{
+    while (*needs)
+        needs++;
+    for (int i = 0; i < SETTLE_LANES; i++)
+        needs[i] = order->lanes[i].timer;
+}
+
+struct weir_app *order_app(int argc, char **argv)
+{
+    static struct order_service order = {.watchers.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct weir_app *app = weir_app_new("order", argc, argv);
+
+    configure(app, &order);
+    order.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = order_schema});
+    order.inventory = inventory_channel_add(app, "inventory");
+    order.payment = payment_channel_add(app, "payment");
+    order.logistics = weir_rest_channel_add(app, "logistics", NULL);
+    struct weir_producer *events = weir_producer_add(app, "events", NULL);
+    struct weir_outbox *outbox = weir_outbox_add(app, "outbox", order.db, events, NULL);
+    settle_add(app, &order, (const void *[WEIR_NEEDS_MAX]){order.db, order.inventory, order.payment, outbox});
+
+    struct weir_timer_options cancels = {
+        .every_ms = 1000, .self = &order, .needs = {order.db, order.logistics, outbox}};
+    need_lanes(&order, cancels.needs);
+    struct order_service_options options = {
+        .handlers = &order_handlers,
+        .self = &order,
+        .needs = {order.db, order.inventory, order.payment, order.logistics, outbox,
+                  weir_timer_add(app, "cancels", finish_cancels, &cancels)},
+    };
+    need_lanes(&order, options.needs);
+    struct weir_service *service = order_service_add(app, &options);
+    weir_rest_server_add(app, "rest", service, NULL);
+    weir_grpc_server_add(app, "grpc", service, NULL);
+    return app;
+}
