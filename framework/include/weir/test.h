@@ -70,7 +70,7 @@ WEIR_API void weir_test_settle(struct weir_test *test);
 /* SIGTERM, so many ms from now; where nothing has been started yet, from when the service is ready. Lets no other time
  * pass. */
 WEIR_API void weir_test_stop_at(struct weir_test *test, int64_t ms);
-/* SIGTERM, SIGINT, SIGUSR1, now. As in a real process, one within 300 ms of another is the same one. */
+/* SIGTERM, SIGINT, SIGHUP, SIGUSR1, now. As in a real process, one within 300 ms of another is the same one. */
 WEIR_API void weir_test_signal(struct weir_test *test, int signal);
 WEIR_API void weir_test_signal_at(struct weir_test *test, int64_t ms, int signal);
 /* Lets time pass until the app has ended, for a day at most. Returns the exit status that the process would have. */

@@ -508,6 +508,7 @@ static void thousands_of_signals_are_one_and_work_is_cut_at_its_time(void **stat
     wait_for_complaint(&child, "\"message\":\"ready\"");
     for (int i = 0; i < 2000; i++) {
         kill(child.pid, SIGUSR1);
+        kill(child.pid, SIGHUP);
         kill(child.pid, SIGTERM);
         kill(child.pid, SIGINT);
     }
