@@ -7,6 +7,7 @@
 #include <weir/log.h>
 
 #include "core/memory.h"
+#include "edge/stop_metrics.h"
 #include "engines/exchange.h"
 #include "lifecycle/component.h"
 #include "observe/metrics.h"
@@ -27,6 +28,7 @@ struct admin {
     struct http_engine *engine; /* NULL: nothing listens */
     _Atomic int port;
     struct metric_source *ready;
+    struct stop_metrics *stop; /* NULL: nobody looks */
 };
 
 /* ---- What it says ---- */
@@ -156,6 +158,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
     struct admin *admin = self;
     if (!admin->options.listen)
         return WEIR_OK;
+    if (!admin->stop)
+        admin->stop = stop_metrics_new(weir_component_app(admin));
     const struct http_engine_options options = {.listen = admin->options.listen,
                                                 .name = "admin",
                                                 .threads = 1,
@@ -196,6 +200,7 @@ static void destroy(void *self)
     struct admin *admin = self;
     http_engine_destroy(admin->engine);
     metrics_source_remove(admin->ready);
+    stop_metrics_destroy(admin->stop);
     free(admin);
 }
 

@@ -122,6 +122,7 @@ void app_free(struct weir_app *app)
     inbox_clean_up(&app->inbox);
     config_destroy(app->config);
     handover_free(app->handover);
+    free(app->last_report);
     free(app->name);
     free(app);
 }

@@ -36,7 +36,8 @@ struct app_part {
     struct weir_component_options options;
     const void **needs;
     size_t need_count;
-    struct message failed; /* its place in the inbox */
+    struct message failed;    /* its place in the inbox */
+    _Atomic int64_t start_ms; /* what its last start took */
 };
 
 struct late {
@@ -61,6 +62,9 @@ struct weir_app {
     struct inbox inbox;
     struct message stop; /* its place in the inbox */
     atomic_bool ready;
+    _Atomic int64_t stop_begun_ns; /* 0: no stop has begun */
+    _Atomic uint32_t stop_open;    /* components that have not ended in it */
+    char *last_report;             /* what report_file had; NULL: nothing */
     struct handover *handover;
     const char *no_upgrade; /* why there can be none; NULL: it can */
 

@@ -107,6 +107,16 @@ static bool act(struct weir_app *app, const struct engine_action *action)
     return false;
 }
 
+/* For whoever asks from another thread. */
+static void publish(struct weir_app *app)
+{
+    set_ready(app);
+    if (app->engine->phase != PHASE_STOPPING)
+        return;
+    atomic_store(&app->stop_open, app->engine->left_count);
+    atomic_store(&app->stop_begun_ns, to_ns(app, app->engine->t0));
+}
+
 static bool handle(struct weir_app *app, const struct engine_event *event, int64_t at_ns)
 {
     uint32_t count;
@@ -114,7 +124,7 @@ static bool handle(struct weir_app *app, const struct engine_event *event, int64
     bool over = false;
     for (uint32_t i = 0; i < count; i++)
         over = act(app, &actions[i]) || over;
-    set_ready(app);
+    publish(app);
     return over;
 }
 
@@ -139,7 +149,11 @@ static bool handle_message(struct weir_app *app, const struct message *message)
         .work = &message->work,
         .text = message->text,
     };
-    return handle(app, &event, message->at_ns);
+    bool over = handle(app, &event, message->at_ns);
+    if (message->kind == EVENT_RETURNED && message->op == OP_START)
+        atomic_store(&app->parts[message->part]->start_ms,
+                     app->engine->parts[message->part].steps[OP_START].used);
+    return over;
 }
 
 /* What every component does now, for whoever sent SIGUSR1. */
@@ -316,7 +330,7 @@ bool app_begin(struct weir_app *app, int *ret_status)
     for (size_t i = 0; i < app->plan->warning_count; i++)
         weir_log_warn("plan", weir_field_text("warning", app->plan->warnings[i]));
     if (app->options.report_file && !handover_is_waiting(app->handover))
-        report_file_begin(app->options.report_file, app->name);
+        app->last_report = report_file_begin(app->options.report_file, app->name);
     app->engine = engine_new(app->plan);
     app->runner = runner_new(app->count, &app->inbox);
     return true;

@@ -8,10 +8,11 @@
 
 #include <weir/log.h>
 
+#include "core/memory.h"
 #include "lifecycle/report.h"
 #include "lifecycle/text.h"
 
-#define HEAD_SIZE 2048 /* outcome, exit and cause stand within it */
+#define SIZE_MAX_READ ((size_t)16 << 20) /* a report of 10,000 components has a third of it */
 
 static bool replace(const char *path, const struct weir_buffer *text)
 {
@@ -56,26 +57,40 @@ static void tell_last(const char *path, const char *head)
                       weir_field_text("report_file", path));
 }
 
-static void keep_last(const char *path)
+/* NULL: there is none. Caller frees. */
+static char *read_whole(const char *path)
 {
-    char head[HEAD_SIZE];
+    struct weir_buffer text = {0};
     FILE *file = fopen(path, "re");
     if (!file)
-        return;
-    head[fread(head, 1, sizeof head - 1, file)] = 0;
+        return NULL;
+    for (size_t size = 1; size > 0 && text.size < SIZE_MAX_READ; text.size += size)
+        size = fread(weir_buffer_reserve(&text, 4096), 1, 4096, file);
     fclose(file);
-    struct weir_buffer last = {0};
-    weir_buffer_printf(&last, "%s.last", path);
-    tell_last(path, head);
-    if (!strstr(head, "\"outcome\": \"running\"")) /* it would push out a real one */
-        (void)!rename(path, weir_buffer_text(&last));
-    weir_buffer_free(&last);
+    char *whole = memory_strdup(weir_buffer_text(&text));
+    weir_buffer_free(&text);
+    return whole;
 }
 
-void report_file_begin(const char *path, const char *app_name)
+static char *keep_last(const char *path)
 {
-    keep_last(path);
+    char *text = read_whole(path);
+    if (!text)
+        return NULL;
+    struct weir_buffer last = {0};
+    weir_buffer_printf(&last, "%s.last", path);
+    tell_last(path, text);
+    if (!strstr(text, "\"outcome\": \"running\"")) /* it would push out a real one */
+        (void)!rename(path, weir_buffer_text(&last));
+    weir_buffer_free(&last);
+    return text;
+}
+
+char *report_file_begin(const char *path, const char *app_name)
+{
+    char *last = keep_last(path);
     report_file_take_over(path, app_name);
+    return last;
 }
 
 void report_file_take_over(const char *path, const char *app_name)

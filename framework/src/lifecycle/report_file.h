@@ -6,8 +6,9 @@
 #include "lifecycle/engine.h"
 
 /* Logs a warning when the last run did not exit with 0, or left no report; moves what is there to PATH.last. A file
- * that cannot be written is a warning, too: nobody is refused a service for it. */
-void report_file_begin(const char *path, const char *app_name);
+ * that cannot be written is a warning, too: nobody is refused a service for it. Returns what was there; NULL: nothing.
+ * Caller frees. */
+char *report_file_begin(const char *path, const char *app_name);
 /* The process before this one hands over and will write PATH.last: only says who runs. */
 void report_file_take_over(const char *path, const char *app_name);
 /* Replaces it as a whole. `unix_ms`: when the stop began. Says on standard error when it cannot: the log has

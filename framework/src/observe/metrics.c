@@ -122,6 +122,19 @@ static struct metric *find(const struct family *family, const char *labels)
     return NULL;
 }
 
+/* Holds: lock. Two of a kind in one process, each with numbers of its own (two apps of one name, two databases of
+ * one section): the later ones get a label more. Takes `labels`. */
+static char *distinguish(const struct family *family, char *labels)
+{
+    char *own = memory_strdup(labels);
+    for (int copy = 2; find(family, own); copy++) {
+        free(own);
+        own = memory_printf("%s%scopy=\"%d\"", labels, *labels ? "," : "", copy);
+    }
+    free(labels);
+    return own;
+}
+
 /* The metric of this name and these labels; a new one of `size` bytes when there is none, with `init` for what
  * is its kind's. */
 static struct metric *metric_of(enum metric_kind kind, bool asked, const struct metric_options *options,
@@ -130,8 +143,10 @@ static struct metric *metric_of(enum metric_kind kind, bool asked, const struct 
     char *labels = render_labels(options);
     pthread_mutex_lock(&lock);
     struct family *family = labels && valid_name(options->name) ? family_of(kind, asked, options) : NULL;
+    if (family && asked)
+        labels = distinguish(family, labels);
     struct metric *metric = family ? find(family, labels) : NULL;
-    bool wrong = !family || (metric && asked);
+    bool wrong = !family;
     if (wrong) {
         family = &hidden;
         metric = NULL;

@@ -40,7 +40,8 @@ int64_t histogram_count(const struct histogram *histogram);
 enum metric_kind { METRIC_COUNTER = 1, METRIC_GAUGE, METRIC_HISTOGRAM };
 typedef double metric_read_fn(void *arg);
 struct metric_source;
-/* METRIC_GAUGE, or METRIC_COUNTER for what never falls. Borrows arg until metrics_source_remove(). */
+/* METRIC_GAUGE, or METRIC_COUNTER for what never falls. With the name and labels of another source it is a second
+ * series, with copy="2" added. Borrows arg until metrics_source_remove(). */
 struct metric_source *metrics_source(enum metric_kind kind, const struct metric_options *options,
                                      metric_read_fn *read, void *arg);
 /* After it returned `read` is not running and will not be called. NULL is fine. */

@@ -133,6 +133,29 @@ static void a_source_is_asked_each_time_until_it_is_removed(void **state)
     metrics_source_remove(NULL);
 }
 
+/* Two apps of one name in a process, two databases of one section. */
+static void sources_of_one_name_and_labels_are_series_of_their_own(void **state)
+{
+    (void)state;
+    double values[] = {1, 2, 3};
+    const struct metric_options options = {.name = "h_ready", .help = "H", .labels = {{"app", "a"}}};
+    const struct metric_options bare = {.name = "i_ready", .help = "I"};
+    struct metric_source *sources[5];
+    for (int i = 0; i < 3; i++)
+        sources[i] = metrics_source(METRIC_GAUGE, &options, read_double, &values[i]);
+    for (int i = 0; i < 2; i++)
+        sources[3 + i] = metrics_source(METRIC_GAUGE, &bare, read_double, &values[i]);
+    assert_lines("h_ready{", "h_ready{app=\"a\"} 1\nh_ready{app=\"a\",copy=\"2\"} 2\n"
+                             "h_ready{app=\"a\",copy=\"3\"} 3\n");
+    assert_lines("i_ready", "# HELP i_ready I\n# TYPE i_ready gauge\ni_ready 1\ni_ready{copy=\"2\"} 2\n");
+    metrics_source_remove(sources[1]);
+    sources[1] = metrics_source(METRIC_GAUGE, &options, read_double, &values[0]);
+    assert_lines("h_ready{", "h_ready{app=\"a\"} 1\nh_ready{app=\"a\",copy=\"3\"} 3\n"
+                             "h_ready{app=\"a\",copy=\"2\"} 1\n");
+    for (int i = 0; i < 5; i++)
+        metrics_source_remove(sources[i]);
+}
+
 static void a_contradiction_is_usable_but_not_shown(void **state)
 {
     (void)state;
@@ -200,6 +223,7 @@ int main(void)
         cmocka_unit_test(help_and_labels_are_escaped),
         cmocka_unit_test(a_histogram_counts_up_to_each_bound),
         cmocka_unit_test(a_source_is_asked_each_time_until_it_is_removed),
+        cmocka_unit_test(sources_of_one_name_and_labels_are_series_of_their_own),
         cmocka_unit_test(a_contradiction_is_usable_but_not_shown),
         cmocka_unit_test(nothing_is_lost_among_threads),
         cmocka_unit_test(the_process_shows_itself),
