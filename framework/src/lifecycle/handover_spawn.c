@@ -149,6 +149,7 @@ static void become(const struct program *program, const struct environment *envi
     close_range((unsigned)(FIRST_FD + count), ~0U, CLOSE_RANGE_CLOEXEC);
     write_number(environment->pid_text, (unsigned)getpid());
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -74,6 +74,7 @@ void process_block_signals(void)
     if (forked) /* and runs an app of its own */
         forked = false;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void process_end_fork(void)

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /* Blocks SIGTERM, SIGINT, SIGHUP, SIGUSR1, and SIGCHLD where this process adopts, in this thread and all that it
- * makes, so call it before any is made; ignores SIGPIPE. A process that is forked from then on does not block
- * them. */
+ * makes, so call it before any is made; ignores SIGPIPE, and SIGXFSZ (a file that may not grow is an error of
+ * the write, not the process's end). A process that is forked from then on does not block them. */
 void process_block_signals(void);
 
 /* Called when an author's function has returned. In a process that it has forked (fork(2)) and that returned from it,

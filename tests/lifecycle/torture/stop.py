@@ -1,6 +1,5 @@
 """One stop of one real process: starts it, loads it, stops it at a random moment, and gathers all accounts of it."""
 
-import ctypes
 import json
 import os
 import random
@@ -17,14 +16,7 @@ from check import read_database
 READY_WITHIN = 60  # seconds; the machine may be busy
 MARGIN = 2  # seconds beyond the deadline until a process that has not ended is hung: destroys, a busy machine
 RUN_AGAIN = 0.3  # of the stops that may keep something
-PR_SET_PDEATHSIG = 1
-libc = ctypes.CDLL(None)
-
-
-def before_exec():
-    """No process outlives the driver; and a disk that is full is EFBIG to it, not its end."""
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+NOT_BEYOND_US = ["setpriv", "--pdeathsig", "KILL"]  # no process outlives the driver
 
 
 class Broken(Exception):
@@ -74,8 +66,8 @@ class Stop:
     # ---- processes ----
 
     def spawn(self, command, **more):
-        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, start_new_session=True,
-                                bufsize=0, preexec_fn=before_exec, **more)
+        return subprocess.Popen([*NOT_BEYOND_US, *command], env=self.environment, stdout=subprocess.PIPE,
+                                start_new_session=True, bufsize=0, **more)
 
     def start_broker(self):
         program = f"{self.build}/framework/tools/devbroker/weir-devbroker"
