@@ -401,7 +401,7 @@ enum weir_status weir_call_fail(struct weir_call *call, enum weir_status status,
         memcpy(text + sizeof text - 4, "...", 4);
     va_end(args);
     call->error.status = status;
-    strcpy(call->error.text, text);
+    memcpy(call->error.text, text, strlen(text) + 1);
     return status;
 }
 

@@ -11,7 +11,7 @@ static void set_text(struct weir_error *err, const char *format, va_list args)
     int length = vsnprintf(text, sizeof text, format, args);
     if (length >= (int)sizeof text)
         memcpy(text + sizeof text - 4, "...", 4);
-    strcpy(err->text, text);
+    memcpy(err->text, text, strlen(text) + 1);
 }
 
 enum weir_status weir_fail(struct weir_error *err, enum weir_status status, const char *format, ...)

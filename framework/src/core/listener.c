@@ -160,7 +160,7 @@ enum weir_status listener_open(struct listener *listener, const struct listener_
                                struct weir_error *err)
 {
     union listener_address address;
-    socklen_t size;
+    socklen_t size = 0;
     struct listener_inherited taken = {.fd = -1};
     enum weir_status status = resolve(options->address, &address, &size, err);
     if (status == WEIR_OK && !listener_take_inherited(options->name, &address, size, &taken))

@@ -274,6 +274,20 @@ const struct channel_ops *answers_channel_ops(void)
 
 /* ---- The component ---- */
 
+static struct asked *take_first(struct stand_in *channel)
+{
+    pthread_mutex_lock(&channel->test->lock);
+    struct asked *asked = channel->under_way;
+    if (asked) {
+        channel->under_way = asked->next;
+        if (asked->next)
+            asked->next->link = &channel->under_way;
+        asked->link = NULL;
+    }
+    pthread_mutex_unlock(&channel->test->lock);
+    return asked;
+}
+
 static enum weir_status drain(void *self, struct weir_context *context, struct weir_work *work,
                               struct weir_error *err)
 {
@@ -281,15 +295,8 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
     struct stand_in *channel = self;
     if (!gate_wait_empty(channel->gate, context)) {
         gate_close(channel->gate);
-        for (;;) {
-            pthread_mutex_lock(&channel->test->lock);
-            struct asked *asked = channel->under_way;
-            bool taken = asked && take(asked);
-            pthread_mutex_unlock(&channel->test->lock);
-            if (!taken)
-                break;
+        for (struct asked *asked; (asked = take_first(channel));)
             end(asked, WEIR_CANCELLED, "the channel is stopped", NULL);
-        }
     }
     gate_account(channel->gate, work);
     return WEIR_OK;
