@@ -104,7 +104,7 @@ void answers_free(struct weir_test *test);
 /* broker.c */
 extern const struct weir_component_ops broker_ops;
 enum weir_status broker_take(void *sink, const struct weir_producer *producer,
-                             const struct weir_record *record, weir_delivered_fn *delivered, void *state,
+                             const struct weir_record *given, weir_delivered_fn *delivered, void *state,
                              struct weir_error *err);
 void broker_begin(struct weir_test *test);
 void broker_end(struct weir_test *test);

@@ -87,9 +87,9 @@ static void find_services(struct stand_in *door, const struct app_part *part)
 {
     door->services = memory_zalloc((part->need_count + 1) * sizeof(struct weir_service *));
     for (size_t i = 0; i < part->need_count; i++) {
-        const struct weir_component *need = part->needs[i];
+        struct weir_component *need = (struct weir_component *)part->needs[i]; /* calls count in it */
         if (need->magic == COMPONENT_MAGIC && need->kind == COMPONENT_SERVICE)
-            door->services[door->service_count++] = (struct weir_service *)(uintptr_t)need;
+            door->services[door->service_count++] = (struct weir_service *)need;
     }
 }
 

@@ -132,7 +132,9 @@ static bool look_at(struct thread *thread, struct look *ret_look)
         return false;
     text[size] = 0;
     const char *state = strstr(text, "\nState:\t");
-    ret_look->state = state ? state[8] : '?';
+    ret_look->state = '?';
+    if (state)
+        ret_look->state = state[8];
     ret_look->runs =
         number_of(text, "\nvoluntary_ctxt_switches:") + number_of(text, "\nnonvoluntary_ctxt_switches:");
     sscanf(text, "Name:\t%31[^\n]", thread->name);
@@ -155,11 +157,13 @@ static bool waits_for_the_world(const struct thread *thread)
     if (size <= 0)
         return false;
     text[size] = 0;
-    long number = 0;
-    unsigned long arguments[4] = {0};
-    if (sscanf(text, "%ld %lx %lx %lx %lx", &number, &arguments[0], &arguments[1], &arguments[2],
-               &arguments[3]) != 5)
+    char *at = text;
+    long number = strtol(text, &at, 10);
+    if (at == text) /* "running": it has just been woken */
         return false;
+    unsigned long arguments[4];
+    for (int i = 0; i < 4; i++)
+        arguments[i] = strtoul(at, &at, 16);
     switch (number) {
     case SYS_futex:
         return arguments[3] != 0; /* a timeout: of a clock that is not the test's */

@@ -460,87 +460,6 @@ static void sigusr1_says_what_every_component_does_and_changes_nothing(void **st
     end_child(&child);
 }
 
-/* It has its parent's sockets and none of its threads, so it must not go on as a service; its parent does not notice. */
-static void a_process_that_a_callback_forks_never_goes_on_as_the_service(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *scenario, *says;
-    } cases[] = {
-        {"fork-returns", "child exited with 70 in api\n"},
-        {"fork-exits", "child exited with 7 in api\n"},
-        {"fork-killed", "child was ended by signal 9 in api\n"},
-        {"fork-runs",
-         "child was ended by signal 15 in api\n"}, /* another program, which hears SIGTERM as ever */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct child child;
-        START(&child, cases[i].scenario);
-        wait_for_complaint(&child, "\"message\":\"ready\"");
-        kill(child.pid, SIGTERM);
-        assert_exit(&child, 0);
-        assert_said(&child, cases[i].says);
-        const char *said = weir_buffer_text(&child.said), *once = strstr(said, "finish api\n");
-        assert_non_null(once);
-        assert_null(strstr(once + 1, "finish api\n"));
-        end_child(&child);
-    }
-}
-
-static void a_callback_that_ends_its_thread_is_given_up(void **state)
-{
-    (void)state;
-    struct child child;
-    START(&child, "thread-exits", "--app.deadline_ms=2500");
-    wait_for_complaint(&child, "\"message\":\"ready\"");
-    kill(child.pid, SIGTERM);
-    assert_exit(&child, EX_TEMPFAIL);
-    assert_said(&child, "finish db");
-    assert_complained(&child, "ABANDONED in drain");
-    end_child(&child);
-}
-
-static void thousands_of_signals_are_one_and_work_is_cut_at_its_time(void **state)
-{
-    (void)state;
-    struct child child;
-    START(&child, "drain-waits", "--app.deadline_ms=2500");
-    wait_for_complaint(&child, "\"message\":\"ready\"");
-    for (int i = 0; i < 2000; i++) {
-        kill(child.pid, SIGUSR1);
-        kill(child.pid, SIGHUP);
-        kill(child.pid, SIGTERM);
-        kill(child.pid, SIGINT);
-    }
-    assert_exit(&child, EX_TEMPFAIL);
-    assert_complained(&child, "stop UNCLEAN");
-    assert_complained(&child, "exit 75\n");
-    assert_said(&child, "destroy db");
-    assert_null(strstr(weir_buffer_text(&child.complained), "second at"));
-    assert_complained(&child, "waits for\n");
-    assert_said(&child, "finish api");
-    end_child(&child);
-}
-
-/* As by a debugger, a hypervisor or a laptop's lid, in the middle of a drain. */
-static void a_process_that_was_frozen_past_its_deadline_ends_at_once_with_75(void **state)
-{
-    (void)state;
-    struct child child;
-    START(&child, "drain-waits", "--app.deadline_ms=2500");
-    wait_for_complaint(&child, "\"message\":\"ready\"");
-    kill(child.pid, SIGTERM);
-    wait_for_line(&child, "drain api\n");
-    kill(child.pid, SIGSTOP);
-    int64_t thawed = weir_now_ns() + 2600 * WEIR_NS_PER_MS;
-    while (weir_now_ns() < thawed)
-        usleep(10000);
-    kill(child.pid, SIGCONT);
-    assert_exit(&child, EX_TEMPFAIL);
-    assert_true(weir_now_ns() - thawed < 2 * WEIR_NS_PER_S);
-    end_child(&child);
-}
-
 /* Each start hears of the one before it, and of no other. */
 static void the_next_start_tells_of_a_run_that_did_not_end_well(void **state)
 {
@@ -607,10 +526,6 @@ int main(void)
         cmocka_unit_test(it_works_as_pid_1),
         cmocka_unit_test(a_process_that_does_not_adopt_leaves_children_to_those_who_made_them),
         cmocka_unit_test(sigusr1_says_what_every_component_does_and_changes_nothing),
-        cmocka_unit_test(a_process_that_a_callback_forks_never_goes_on_as_the_service),
-        cmocka_unit_test(a_callback_that_ends_its_thread_is_given_up),
-        cmocka_unit_test(thousands_of_signals_are_one_and_work_is_cut_at_its_time),
-        cmocka_unit_test(a_process_that_was_frozen_past_its_deadline_ends_at_once_with_75),
         cmocka_unit_test(the_next_start_tells_of_a_run_that_did_not_end_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* A small app whose component "api" does what the command line says, for app_test.c:
+/* A small app whose component "api" does what the command line says, for app_test.c and
+ * app_odd_test.c:
  *
  *     lifecycle_child SCENARIO [flags of the app]
  *

@@ -1,5 +1,5 @@
 /* Callbacks and clocks that do what they should not: each has one outcome, which docs/lifecycle.md lists. On the test
- * kit's clock; app_test.c has what takes a process. */
+ * kit's clock; app_odd_test.c has what takes a process. */
 #include "test.h"
 
 #include <signal.h>
