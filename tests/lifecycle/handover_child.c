@@ -3,6 +3,7 @@
  *
  *     fail        returns an error           exit     ends the process
  *     hang        waits for its context      stop     stops the process, as SIGSTOP does
+ *     wait        goes on when the file says something else
  *     announcer   says in its drain whether it is one of a handover
  *     refuse      (read before that) a component for which there can be no upgrade
  *
@@ -53,6 +54,8 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
         _exit(3);
     if (is("stop"))
         raise(SIGSTOP);
+    while (is("wait") && weir_context_sleep(context, 2) == WEIR_OK)
+        read_mode();
     if (is("hang"))
         return weir_fail(err, weir_context_sleep(context, 60000), "was told to stop starting");
     printf("\nup %d %d %d %d\n", (int)getpid(), weir_rest_server_port(child.rest),

@@ -1,178 +1,17 @@
-/* Restart without a gap: a service that is upgraded under load, and upgrades that cannot be.
- *
- *     handover_test [UPGRADES]    so many in a row under load; 3 */
+/* Upgrades that cannot be, and what follows of one. handover_load_test.c has many in a row under load. */
 #include "test.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <weir/clock.h>
-
-#include "caller.h"
-#include "echo.weir.h"
 #include "process.h"
 #include "raw_client.h"
 #include "shelf.h"
-
-static int upgrades = 3;
-
-/* gRPC's library is not instrumented: ThreadSanitizer sees races in it that are none. */
-#ifdef __SANITIZE_THREAD__
-#define WITH_GRPC 0
-#else
-#define WITH_GRPC 1
-#endif
-
-/* ---- Load ---- */
-
-struct load {
-    int rest, grpc, admin; /* ports, which stay */
-    atomic_bool over;
-    atomic_int_fast64_t asked, calls, failed, refused, connections;
-    char failure[256]; /* the first one */
-    pthread_mutex_t lock;
-};
-
-static void note(struct load *load, const char *who, int status)
-{
-    atomic_fetch_add(&load->asked, 1);
-    if (status == 200)
-        return;
-    pthread_mutex_lock(&load->lock);
-    if (atomic_fetch_add(&load->failed, 1) == 0)
-        snprintf(load->failure, sizeof load->failure, "%.200s: %d", who, status);
-    pthread_mutex_unlock(&load->lock);
-}
-
-static int connect_rest(struct load *load)
-{
-    int fd = raw_connect(load->rest);
-    atomic_fetch_add(fd < 0 ? &load->refused : &load->connections, 1);
-    return fd;
-}
-
-/* One connection as long as the server keeps it. */
-static void *ask_and_keep(void *arg)
-{
-    struct load *load = arg;
-    int fd = -1;
-    while (!atomic_load(&load->over)) {
-        if (fd < 0 && (fd = connect_rest(load)) < 0)
-            continue;
-        raw_send(fd, "GET /v1/echo/tea HTTP/1.1\r\nHost: h\r\n\r\n");
-        struct raw_answer *answer = raw_read(fd, false);
-        note(load, "kept connection", answer->status);
-        const char *connection = raw_header(answer, "Connection");
-        if (answer->status != 200 || (connection && strcasecmp(connection, "close") == 0)) {
-            close(fd);
-            fd = -1;
-        }
-        free(answer);
-    }
-    if (fd >= 0)
-        close(fd);
-    return NULL;
-}
-
-static void *ask_anew(void *arg)
-{
-    struct load *load = arg;
-    while (!atomic_load(&load->over)) {
-        int fd = connect_rest(load);
-        if (fd < 0)
-            continue;
-        raw_send(fd, "GET /v1/echo/tea HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-        struct raw_answer *answer = raw_read(fd, false);
-        note(load, "new connection", answer->status);
-        free(answer);
-        close(fd);
-    }
-    return NULL;
-}
-
-#define IN_FLIGHT 16 /* calls of one connection */
-
-static void *call(void *arg)
-{
-    struct load *load = arg;
-    struct weir_bytes tea = weir_bytes("\x0a\x03tea", 5);
-    struct rpc_client *client = caller_new_client(load->grpc);
-    while (!atomic_load(&load->over)) {
-        struct caller callers[IN_FLIGHT];
-        for (int i = 0; i < IN_FLIGHT; i++)
-            caller_start(&callers[i], client, &echo_methods[0], tea, CALLER_PATIENCE_MS);
-        for (int i = 0; i < IN_FLIGHT; i++) {
-            enum weir_status status = caller_end(&callers[i]);
-            atomic_fetch_add(&load->calls, 1);
-            note(load, callers[i].text[0] ? callers[i].text : "rpc", status == WEIR_OK ? 200 : (int)status);
-        }
-    }
-    rpc_client_destroy(client);
-    return NULL;
-}
-
-static void *probe(void *arg)
-{
-    struct load *load = arg;
-    while (!atomic_load(&load->over)) {
-        note(load, "readiness", shelf_ask(load->admin, "/ready"));
-        usleep(1000);
-    }
-    return NULL;
-}
-
-#define LOADERS_MAX 16
-#define CALLERS 2 /* the last of them */
-
-static void upgrades_in_a_row_lose_no_request_and_refuse_no_connection(void **state)
-{
-    (void)state;
-    struct shelf f;
-    shelf_prepare(&f);
-    if (WITH_GRPC)
-        shelf_flag(&f, "%s", "--grpc.listen=127.0.0.1:0");
-    shelf_start(&f);
-    struct load load = {.rest = f.rest, .grpc = f.grpc, .admin = f.admin, .lock = PTHREAD_MUTEX_INITIALIZER};
-    void *(*const work[])(void *) = {ask_and_keep, ask_and_keep, ask_and_keep, ask_and_keep, ask_anew,
-                                     ask_anew,     probe,        call,         call};
-    size_t count = sizeof work / sizeof work[0] - (WITH_GRPC ? 0 : CALLERS);
-    pthread_t threads[LOADERS_MAX];
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, work[i], &load), 0);
-
-    int64_t began = weir_now_ns();
-    for (int i = 0; i < upgrades; i++) {
-        pid_t before = f.pid;
-        shelf_upgrade(&f, 0, "is ready and serves");
-        shelf_await_up(&f);
-        assert_int_not_equal(f.pid, before);
-    }
-    int64_t took_ms = (weir_now_ns() - began) / WEIR_NS_PER_MS;
-    atomic_store(&load.over, true);
-    for (size_t i = 0; i < count; i++)
-        pthread_join(threads[i], NULL);
-    print_message(
-        "%d upgrades in %lld ms: %lld requests on %lld connections of HTTP/1.1, %lld calls of gRPC; %lld "
-        "failed, %lld connections refused\n",
-        upgrades, (long long)took_ms, (long long)(load.asked - load.calls), (long long)load.connections,
-        (long long)load.calls, (long long)load.failed, (long long)load.refused);
-    if (load.failed > 0)
-        fail_msg("%lld of %lld failed, the first: %s", (long long)load.failed, (long long)load.asked,
-                 load.failure);
-    assert_int_equal(load.refused, 0);
-    shelf_end(&f);
-}
 
 /* ---- What cannot be ---- */
 
@@ -323,7 +162,10 @@ static void before_the_successor_is_ready_the_running_process_alone_accepts(void
     read_line(fd, line, sizeof line);
     assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
     process_await(&f.service, f.heard, "serving REST");
+    int status;
     kill(f.service.pid, SIGSTOP); /* so nobody is there who accepts */
+    assert_int_equal(waitpid(f.service.pid, &status, WUNTRACED), f.service.pid);
+    assert_true(WIFSTOPPED(status));
     struct pollfd asked[3]; /* the first may wake the stopped one; the others would wake its successor */
     for (int i = 0; i < 3; i++) {
         asked[i] = (struct pollfd){.fd = raw_connect(f.rest), .events = POLLIN};
@@ -339,6 +181,70 @@ static void before_the_successor_is_ready_the_running_process_alone_accepts(void
     }
     close(fd);
     assert_true(shelf_is_over(successor));
+    shelf_end(&f);
+}
+
+static void when_the_running_process_dies_its_successor_serves_also_who_waits_already(void **state)
+{
+    (void)state;
+    struct shelf f;
+    char line[300];
+    shelf_prepare(&f);
+    shelf_start(&f);
+    shelf_write(f.mode, "wait\n");
+    int fd = connect_control(&f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    read_line(fd, line, sizeof line);
+    process_await(&f.service, f.heard, "serving REST");
+    kill(f.service.pid, SIGKILL);
+    process_end(&f.service);
+    int early = raw_connect(f.rest);
+    assert_true(raw_send(early, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\n"));
+    shelf_write(f.mode, "go on\n");
+    struct raw_answer *answer = raw_read(early, false);
+    assert_int_equal(answer->status, 200);
+    free(answer);
+    close(early);
+    close(fd);
+    shelf_await_up(&f);
+    process_await(&f.service, 0, "the process before this one is gone, this one serves");
+    shelf_assert_serves(&f);
+    shelf_upgrade(&f, 0, "is ready and serves"); /* and can hand over itself */
+    shelf_await_up(&f);
+    shelf_end(&f);
+}
+
+static void upgrades_may_follow_while_earlier_processes_still_drain(void **state)
+{
+    (void)state;
+    struct shelf f;
+    int calls[3], controls[3];
+    pid_t before[3];
+    shelf_prepare(&f);
+    shelf_start(&f);
+    for (int i = 0; i < 3; i++) {
+        calls[i] = raw_connect(f.rest);
+        raw_send(calls[i], "POST /v1/wait HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                           "Content-Length: 16\r\n\r\n{\"blockMs\":2000}");
+        char line[300] = "";
+        before[i] = f.pid;
+        controls[i] = connect_control(&f);
+        assert_true(raw_send(controls[i], "upgrade\n"));
+        while (strncmp(line, "done ", 5) != 0)
+            read_line(controls[i], line, sizeof line);
+        shelf_await_up(&f);
+    }
+    for (int i = 0; i < 3; i++) {
+        struct raw_answer *answer = raw_read(calls[i], false);
+        assert_int_equal(answer->status, 200);
+        free(answer);
+        close(calls[i]);
+        close(controls[i]);
+    }
+    assert_int_equal(process_end(&f.service), 0);
+    assert_true(shelf_is_over(before[1]));
+    assert_true(shelf_is_over(before[2]));
+    shelf_assert_serves(&f);
     shelf_end(&f);
 }
 
@@ -544,12 +450,9 @@ a_successor_that_crashes_later_does_not_bring_the_old_one_back_and_its_drain_is_
     shelf_end(&f);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1)
-        upgrades = (int)strtol(argv[1], NULL, 10);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(upgrades_in_a_row_lose_no_request_and_refuse_no_connection),
         cmocka_unit_test(a_successor_that_does_not_become_ready_changes_nothing_and_the_command_says_why),
         cmocka_unit_test(a_successor_that_takes_too_long_is_stopped),
         cmocka_unit_test(a_successor_that_hears_no_signal_is_killed),
@@ -557,6 +460,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_upgrade_is_refused_with_the_reason),
         cmocka_unit_test(while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off),
         cmocka_unit_test(before_the_successor_is_ready_the_running_process_alone_accepts),
+        cmocka_unit_test(when_the_running_process_dies_its_successor_serves_also_who_waits_already),
+        cmocka_unit_test(upgrades_may_follow_while_earlier_processes_still_drain),
         cmocka_unit_test(the_service_stays_ready_on_connections_that_the_old_process_still_has),
         cmocka_unit_test(as_pid_1_it_refuses),
         cmocka_unit_test(while_it_starts_or_is_not_there_it_refuses),
