@@ -51,9 +51,9 @@ static double in_seconds(int64_t ms)
     return (double)ms / 1000;
 }
 
-static int64_t used(const Weir__StopStep *step)
+static double used_seconds(const Weir__StopStep *step)
 {
-    return step ? step->used : 0;
+    return step ? in_seconds(step->used) : 0;
 }
 
 static void add_last_component(struct stop_metrics *metrics, const Weir__StopComponent *component)
@@ -61,14 +61,15 @@ static void add_last_component(struct stop_metrics *metrics, const Weir__StopCom
     static const Weir__StopWork none = WEIR__STOP_WORK__INIT;
     const Weir__StopWork *work = component->work ? component->work : &none;
     const Weir__StopSteps *steps = component->steps;
-    int64_t ms =
-        steps ? used(steps->quiesce) + used(steps->drain) + used(steps->finish) + used(steps->destroy) : 0;
+    double seconds = steps ? used_seconds(steps->quiesce) + used_seconds(steps->drain) +
+                                 used_seconds(steps->finish) + used_seconds(steps->destroy)
+                           : 0;
     const struct {
         const char *name, *help;
         double number;
     } rows[] = {
         {"weir_last_stop_component_seconds", "What the component took itself in the last run's stop",
-         in_seconds(ms)},
+         seconds},
         {"weir_last_stop_in_flight", "Work in flight when the ingress had closed in the last run's stop",
          (double)work->in_flight},
         {"weir_last_stop_completed", "Of that, what was completed", (double)work->completed},

@@ -267,6 +267,13 @@ static void write_description(struct chart *chart, const Weir__StopComponent *co
         html(chart->out, "; latest end %s", time_text(component->end));
 }
 
+/* Of a name with a package ("shop.order.v1.OrderService") what tells it from others; the title has all of it. */
+static const char *short_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && dot[1] && strlen(name) > 20 ? dot + 1 : name;
+}
+
 static void write_row(struct chart *chart, size_t index)
 {
     const Weir__StopComponent *component = chart->view->content->components[index];
@@ -274,7 +281,8 @@ static void write_row(struct chart *chart, size_t index)
     const char *outcome = view_worst(component, &worst);
     html(chart->out,
          "<div class=\"row\"><div class=\"name\" title=\"%s%s%s\"><i class=\"dot %s\"></i><b>%s</b>",
-         component->name, *component->kind ? ", " : "", component->kind, outcome, component->name);
+         component->name, *component->kind ? ", " : "", component->kind, outcome,
+         short_name(component->name));
     if (strcmp(outcome, "clean") != 0)
         html(chart->out, " <span class=\"verdict %s\">%s</span>", outcome, outcome);
     html(chart->out, "</div><svg class=\"track\" height=\"36\" role=\"img\" aria-label=\"");

@@ -122,6 +122,61 @@ static ProtobufCMessage *parse(const struct weir_message *table, const ProtobufC
     return message;
 }
 
+/* ---- Numbers that make no sense must not overflow where they are added up ---- */
+
+#define TIME_MOST INT64_C(1000000000000) /* ms: 31 years */
+#define COUNT_MOST INT64_C(1000000000000000)
+
+static void clamp(int64_t *number, int64_t least, int64_t most)
+{
+    *number = *number < least ? least : *number > most ? most : *number;
+}
+
+static void clamp_step(Weir__StopStep *step)
+{
+    if (!step)
+        return;
+    clamp(&step->at, -TIME_MOST, TIME_MOST);
+    clamp(&step->until, 0, TIME_MOST);
+    clamp(&step->used, 0, TIME_MOST);
+}
+
+static void clamp_component(Weir__StopComponent *component)
+{
+    int64_t *times[] = {&component->cut_min, &component->finish_min, &component->waited, &component->cut_by,
+                        &component->end};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        clamp(times[i], 0, TIME_MOST);
+    Weir__StopSteps *steps = component->steps;
+    if (steps) {
+        Weir__StopStep *all[] = {steps->start, steps->quiesce, steps->drain, steps->finish, steps->destroy};
+        for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+            clamp_step(all[i]);
+    }
+    Weir__StopWork *work = component->work;
+    if (work) {
+        int64_t *counts[] = {&work->in_flight,   &work->completed,   &work->cancelled, &work->stuck,
+                             &work->undelivered, &work->uncommitted, &work->kept};
+        for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+            clamp(counts[i], 0, COUNT_MOST);
+    }
+}
+
+static void clamp_report(Weir__StopReport *report)
+{
+    int64_t *times[] = {&report->total, &report->pre_drain, &report->limit, &report->elapsed};
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        clamp(times[i], 0, TIME_MOST);
+    for (size_t i = 0; i < report->n_signals; i++)
+        clamp(&report->signals[i]->at, 0, TIME_MOST);
+    for (size_t i = 0; i < report->n_components; i++)
+        clamp_component(report->components[i]);
+    for (size_t i = 0; i < report->n_critical_path; i++) {
+        clamp(&report->critical_path[i]->at, 0, TIME_MOST);
+        clamp(&report->critical_path[i]->used, 0, TIME_MOST);
+    }
+}
+
 /* Before anything else: another version may mean something else by every other member. */
 static int check_head(const char *path, size_t line, struct weir_bytes json)
 {
@@ -164,6 +219,7 @@ static int read_one(struct reports *reports, const char *path, size_t nth, size_
         (Weir__StopReport *)parse(&weir__stop_report__table, &weir__stop_report__descriptor, json, &err);
     if (!content)
         return complain_json(path, line, err.text);
+    clamp_report(content);
     add(reports, path, nth, content);
     return 0;
 }

@@ -2,6 +2,7 @@
 """weir-report: what its page holds, and what it says of files that are no reports."""
 
 import json
+import random
 import re
 import tempfile
 
@@ -187,6 +188,28 @@ def what_is_wrong_does_not_keep_the_rest_from_being_drawn():
         assert (status, err) == (74, f"weir-report: {folder}/none/page.html: No such file or directory\n"), (status, err)
 
 
+def damaged_reports_are_refused_or_drawn_and_nothing_worse():
+    whole = (REPORTS / "hung.json").read_bytes()
+    chance = random.Random(9)
+    drawn = 0
+    for _ in range(80):
+        text = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(len(text))
+            number = re.search(rb"\d+", bytes(text[at:]))
+            if number and chance.random() < .6:  # a number that makes no sense
+                begin = at + number.start()
+                text[begin:at + number.end()] = chance.choice([b"-1", b"0", b"9223372036854775807", b"-9223372036854775808"])
+            else:
+                text[at] = chance.choice(b' "{}[]:,\\x\xff\x00')
+        status, out, err = run("-", stdin=bytes(text))
+        assert (status == 0 and not err) or (status == 65 and err.startswith("weir-report: ")), (status, err, bytes(text))
+        if out:
+            Page(out)
+            drawn += 1
+    assert drawn > 10, drawn
+
+
 def arguments_are_as_everywhere():
     assert run("--help")[0] == 0 and run("--help")[1].startswith("usage: weir-report [--output FILE] FILE...\n")
     assert run("--version")[1].startswith("weir-report (weir ")
@@ -203,4 +226,4 @@ main([the_page_says_what_the_report_says, work_is_added_up, the_critical_path_ad
       several_reports_have_an_overview_that_leads_to_each, names_are_text_whatever_they_hold, nothing_is_fetched,
       a_service_that_was_killed_says_so, reports_are_found_in_a_log, what_a_report_lacks_is_said_and_the_rest_is_drawn,
       what_is_no_report_is_named_with_file_and_line, what_is_wrong_does_not_keep_the_rest_from_being_drawn,
-      arguments_are_as_everywhere])
+      damaged_reports_are_refused_or_drawn_and_nothing_worse, arguments_are_as_everywhere])
