@@ -307,7 +307,8 @@ static void closed(struct event *event, bool ok)
 static void finished(struct event *event, bool ok)
 {
     struct rpc *rpc = CONTAINER_OF(event, struct rpc, finished);
-    rpc->complete = ok;
+    /* The core says of an answer that an abort has overtaken that it was sent. */
+    rpc->complete = ok && !atomic_load(&rpc->worker->server->aborted);
     part_ended(rpc);
 }
 

@@ -320,8 +320,10 @@ void rpc_server_cancel(struct rpc_server *server)
 
 void rpc_server_abort(struct rpc_server *server)
 {
-    if (server->closed && gate_in_flight(server->up) > 0)
-        grpc_server_cancel_all_calls(server->core);
+    if (!server->closed || gate_in_flight(server->up) == 0)
+        return;
+    atomic_store(&server->aborted, true);
+    grpc_server_cancel_all_calls(server->core);
 }
 
 /* ---- Destroy ---- */

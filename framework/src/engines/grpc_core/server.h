@@ -54,6 +54,7 @@ struct rpc_server {
     atomic_bool closing;            /* nothing is asked for any more */
     _Atomic int64_t drain_ends_ns;  /* 0: it does not drain yet */
     atomic_bool cancelled;
+    atomic_bool aborted; /* what is still open is being reset */
 };
 
 /* A message that waits for the one before it. */
