@@ -1,6 +1,7 @@
 /* Linked into a service of its own, this takes the place of a library's functions and does one thing wrong, as TORTURE_SABOTAGE
  * says: the checker must notice each. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -35,13 +36,32 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned s
     return real(connection, status, response);
 }
 
-/* A listening socket that is closed without the filter that keeps new handshakes away. */
+/* A listening socket that is closed as it is: without the filter that keeps new handshakes away, and without accepting what is
+ * queued. */
+static atomic_bool closes;
+
 int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 {
-    if (sabotages("no_filter") && level == SOL_SOCKET && name == SO_ATTACH_FILTER)
+    if (sabotages("no_filter") && level == SOL_SOCKET && name == SO_ATTACH_FILTER) {
+        atomic_store(&closes, true);
         return 0;
+    }
     REAL(setsockopt, real);
     return real(fd, level, name, value, size);
+}
+
+/* Under a name of its own in C, because libc's declaration takes unions of pointers. */
+int accept_or_not(int fd, struct sockaddr *address, socklen_t *size, int flags) __asm__("accept4");
+
+int accept_or_not(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    int (*real)(int, struct sockaddr *, socklen_t *, int);
+    void *symbol = dlsym(RTLD_NEXT, "accept4");
+    memcpy(&real, &symbol, sizeof symbol);
+    if (!atomic_load(&closes))
+        return real(fd, address, size, flags);
+    errno = EAGAIN;
+    return -1;
 }
 
 /* An offset too many. */
