@@ -150,6 +150,12 @@ static void apply(struct engine *engine, const struct engine_event *event)
         return;
     }
     switch (event->kind) {
+    case EVENT_TICK:
+        break;
+    case EVENT_HANDOVER:
+        if (engine->phase == PHASE_RUNNING)
+            stop_begin(engine, CAUSE_HANDOVER, PLAN_NONE, event->text);
+        break;
     case EVENT_RUN:
         engine->phase = PHASE_STARTING;
         if (engine->plan->options.start_total_ms)
@@ -164,15 +170,8 @@ static void apply(struct engine *engine, const struct engine_event *event)
     case EVENT_STOP:
         stop_begin(engine, CAUSE_STOP, PLAN_NONE, event->text);
         break;
-    case EVENT_HANDOVER:
-        if (engine->phase == PHASE_RUNNING)
-            stop_begin(engine, CAUSE_HANDOVER, PLAN_NONE, event->text);
-        break;
     case EVENT_SIGNAL:
         signalled(engine, event->text);
-        break;
-    case EVENT_TICK:
-        break;
     }
 }
 
