@@ -374,6 +374,7 @@ int weir_app_run(struct weir_app *app)
     app_report(app);
     if (app->engine->forced || !all_destroyed(app))
         leave_now(app, status);
+    watchdog_watch_exit(&app->watchdog);
     watchdog_clean_up(&app->watchdog);
     app_end(app);
     return status;

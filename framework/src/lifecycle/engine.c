@@ -198,8 +198,7 @@ static void expire(struct engine *engine, bool tick)
  * due, and destroy enables no step. */
 static void advance(struct engine *engine)
 {
-    if (engine->phase != PHASE_STOPPING)
-        start_advance(engine);
+    start_advance(engine); /* in a stop nobody waits to start */
     if (engine->phase == PHASE_STOPPING) {
         stop_advance(engine);
         exit_advance(engine);

@@ -95,8 +95,8 @@ struct engine_part {
     uint32_t last_dependant;                   /* to end */
     int64_t last_dependant_at;
 
-    int64_t *restarts; /* a ring of the last `most` ones */
-    uint32_t restart_next, restart_count, restart_total;
+    int64_t *restarts; /* those within the policy's time, at most `most`; the oldest first */
+    uint32_t restart_count, restart_total;
     char failure[ENGINE_TEXT_SIZE]; /* the first one of this restart */
 };
 

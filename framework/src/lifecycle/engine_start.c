@@ -1,4 +1,6 @@
 /* Start and restart: see the states in engine.h. */
+#include <string.h>
+
 #include "lifecycle/engine_state.h"
 
 static void call_start(struct engine *engine, uint32_t index)
@@ -68,18 +70,14 @@ static bool take_restart(struct engine *engine, uint32_t index)
 {
     struct engine_part *part = part_of(engine, index);
     const struct plan_restart *policy = &engine->plan->parts[index].restart;
-    uint32_t most = (uint32_t)policy->most;
-    while (part->restart_count) {
-        uint32_t oldest = (part->restart_next + most - part->restart_count) % most;
-        if (part->restarts[oldest] + policy->within_ms > engine->now)
-            break;
-        part->restart_count--;
-    }
+    uint32_t most = (uint32_t)policy->most, expired = 0;
+    while (expired < part->restart_count && part->restarts[expired] + policy->within_ms <= engine->now)
+        expired++;
+    part->restart_count -= expired;
+    memmove(part->restarts, part->restarts + expired, part->restart_count * sizeof *part->restarts);
     if (part->restart_count == most)
         return false;
-    part->restarts[part->restart_next] = engine->now;
-    part->restart_next = (part->restart_next + 1) % most;
-    part->restart_count++;
+    part->restarts[part->restart_count++] = engine->now;
     part->restart_total++;
     return true;
 }

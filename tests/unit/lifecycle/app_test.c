@@ -392,6 +392,31 @@ static void a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog(void **st
     end_child(&child);
 }
 
+static void a_handler_of_exit_that_hangs_is_ended_by_the_watchdog(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "exit-hangs", "--app.deadline_ms=2500");
+    wait_for_complaint(&child, "\"message\":\"ready\"");
+    kill(child.pid, SIGTERM);
+    assert_exit(&child, EX_TEMPFAIL);
+    assert_complained(&child, "stop clean");
+    assert_complained(&child, "exit() has not come to its end");
+    end_child(&child);
+}
+
+static void a_report_that_nobody_reads_does_not_hold_the_process(void **state)
+{
+    (void)state;
+    struct child child;
+    START(&child, "unheard", "--app.deadline_ms=2500");
+    wait_for_line(&child, "start other");
+    kill(child.pid, SIGTERM);
+    assert_exit(&child, EX_TEMPFAIL);
+    assert_said(&child, "destroy db");
+    end_child(&child);
+}
+
 static void a_process_that_adopts_leaves_no_zombies(void **state)
 {
     (void)state;
@@ -522,6 +547,8 @@ int main(void)
         cmocka_unit_test(the_service_manager_is_told_ready_and_stopping),
         cmocka_unit_test(the_service_managers_watchdog_hears_it_until_it_stops),
         cmocka_unit_test(a_process_whose_stop_hangs_itself_is_ended_by_the_watchdog),
+        cmocka_unit_test(a_handler_of_exit_that_hangs_is_ended_by_the_watchdog),
+        cmocka_unit_test(a_report_that_nobody_reads_does_not_hold_the_process),
         cmocka_unit_test(a_process_that_adopts_leaves_no_zombies),
         cmocka_unit_test(it_works_as_pid_1),
         cmocka_unit_test(a_process_that_does_not_adopt_leaves_children_to_those_who_made_them),

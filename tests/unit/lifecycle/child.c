@@ -4,6 +4,7 @@
  *     lifecycle_child SCENARIO [flags of the app]
  *
  * It writes one line for each operation to standard output. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,19 @@ static void hang(void)
 {
     for (;;)
         pause();
+}
+
+/* Standard error is a pipe that is full, and nobody reads it. */
+static void fill_standard_error(void)
+{
+    static const char page[4096];
+    int ends[2];
+    if (pipe(ends) != 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0)
+        _exit(3);
+    while (write(ends[1], page, sizeof page) > 0)
+        continue;
+    if (fcntl(ends[1], F_SETFL, 0) != 0 || dup2(ends[1], STDERR_FILENO) < 0)
+        _exit(3);
 }
 
 /* ---- A process that adopts ---- */
@@ -226,6 +240,10 @@ int main(int argc, char **argv)
     argv[1] = argv[0];
     if (!strcmp(scenario, "adopts"))
         make_orphan();
+    if (!strcmp(scenario, "exit-hangs") && atexit(hang) != 0)
+        return 3;
+    if (!strcmp(scenario, "unheard"))
+        fill_standard_error();
     struct weir_app *app = app_create("child", argc - 1, argv + 1);
     bool mistakes = is(&api, "mistakes");
     db.component =

@@ -25,6 +25,25 @@ static void times_may_be_below_zero(void **state)
     plan_destroy(plan);
 }
 
+static void a_turn_before_time_zero_waited_for_nobody(void **state)
+{
+    (void)state;
+    static const struct graph_line lines[][2] = {{{"db", .has = "dx"}, {0}},
+                                                 {{"log", .has = "dx", .kind = BASE}, {0}}};
+    for (size_t i = 0; i < 2; i++) {
+        struct plan *plan = graph_plan(&options, lines[i]);
+        struct engine *engine = engine_new(plan);
+        struct engine_event run = {.kind = EVENT_RUN}, signal = sim_signal();
+        uint32_t count;
+        engine_handle(engine, &run, -5000, &count);
+        engine_handle(engine, &signal, -3000, &count);
+        assert_true(engine->parts[0].has_turn);
+        assert_int_equal(engine->parts[0].waited_for, WAIT_NONE);
+        engine_destroy(engine);
+        plan_destroy(plan);
+    }
+}
+
 static void nothing_begins_before_it_is_run(void **state)
 {
     (void)state;
@@ -204,6 +223,7 @@ static void a_hung_start_leaves_out_the_later_steps_and_says_so(void **state)
     const struct engine_step *steps = story_part(&story, "db")->steps;
     assert_int_equal(steps[OP_START].outcome, OUTCOME_ABANDONED);
     assert_int_equal(steps[OP_DRAIN].why, SKIP_OWN_ABANDONED);
+    assert_int_equal(steps[OP_DRAIN].used, 0);
     assert_int_equal(steps[OP_DESTROY].why, SKIP_RUNS);
     story_end(&story);
 }
@@ -300,7 +320,7 @@ static void a_turn_at_the_begin_of_the_stop_waited_for_nothing(void **state)
 {
     (void)state;
     struct story story;
-    story_begin(&story, &options, (struct graph_line[]){{"db"}, {0}});
+    story_begin(&story, &options, (struct graph_line[]){{"db"}, {"rest", "db"}, {0}});
     story_fake(&story, "db")->ops[OP_START].takes = 100;
     sim_at(&story.sim, 100, sim_signal());
     story_assert(&story, NULL, 0, false);
@@ -363,6 +383,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_may_be_below_zero),
+        cmocka_unit_test(a_turn_before_time_zero_waited_for_nobody),
         cmocka_unit_test(nothing_begins_before_it_is_run),
         cmocka_unit_test(the_return_of_no_operation_is_odd),
         cmocka_unit_test(who_is_out_of_time_is_given_up_with_the_next_event_whatever_it_is),

@@ -109,11 +109,15 @@ static void explore_all(struct shape shape, struct explore_scope scope)
         plan_destroy(plan);
     }
     assert_true(count.exits > 0);
-    printf("%u components, %s%s%s%s%s%s, %u signals, %u faults: %u graphs, %llu states, %llu steps, %.1f s\n",
-           shape.parts, scope.from_start ? "from the start" : "from up", shape.announcer ? ", announcer" : "",
-           shape.base ? ", base" : "", shape.restart ? ", restarts" : "", shape.uneven ? ", uneven" : "",
-           scope.stop ? ", stop" : "", scope.signals, scope.faults, graphs, (unsigned long long)count.states,
-           (unsigned long long)count.steps, (double)(clock() - begin) / CLOCKS_PER_SEC);
+    char faults[32] = "any number";
+    if (scope.faults != EXPLORE_NO_BOUND)
+        snprintf(faults, sizeof faults, "%u", scope.faults);
+    printf(
+        "%u components, %s%s%s%s%s%s, %u signals, faults: %s, %u graphs, %llu states, %llu steps, %.1f s\n",
+        shape.parts, scope.from_start ? "from the start" : "from up", shape.announcer ? ", announcer" : "",
+        shape.base ? ", base" : "", shape.restart ? ", restarts" : "", shape.uneven ? ", uneven" : "",
+        scope.stop ? ", stop" : "", scope.signals, faults, graphs, (unsigned long long)count.states,
+        (unsigned long long)count.steps, (double)(clock() - begin) / CLOCKS_PER_SEC);
     fflush(stdout);
 }
 
@@ -135,6 +139,14 @@ static void every_order_of_two_components_from_the_start_with_three_signals_and_
         explore_all((struct shape){.parts = 2, .restart = true}, scope);
 }
 
+static void every_order_of_the_stop_of_two_components_with_any_number_of_faults(void **state)
+{
+    (void)state;
+    if (!short_run)
+        explore_all((struct shape){.parts = 2},
+                    (struct explore_scope){.stop = true, .signals = 2, .faults = EXPLORE_NO_BOUND});
+}
+
 static void every_order_of_a_restart_of_two_components(void **state)
 {
     (void)state;
@@ -145,8 +157,9 @@ static void every_order_of_a_restart_of_two_components(void **state)
 static void every_order_of_the_starts_of_three_components(void **state)
 {
     (void)state;
-    explore_all((struct shape){.parts = 3},
-                (struct explore_scope){.from_start = true, .signals = !short_run, .faults = long_run});
+    explore_all((struct shape){.parts = 3}, (struct explore_scope){.from_start = true,
+                                                                   .signals = short_run ? 0 : 1 + long_run,
+                                                                   .faults = long_run});
 }
 
 static void every_order_of_the_stop_of_three_components_with_two_signals_and_a_fault(void **state)
@@ -184,6 +197,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_order_of_one_component_with_restarts),
         cmocka_unit_test(every_order_of_two_components_from_the_start_with_three_signals_and_a_fault),
+        cmocka_unit_test(every_order_of_the_stop_of_two_components_with_any_number_of_faults),
         cmocka_unit_test(every_order_of_a_restart_of_two_components),
         cmocka_unit_test(every_order_of_the_starts_of_three_components),
         cmocka_unit_test(every_order_of_the_stop_of_three_components_with_two_signals_and_a_fault),

@@ -101,7 +101,7 @@ static uint64_t kind_of(enum outcome outcome, enum skip_why why)
 }
 
 /* What the engine decides by; not what it only reports (texts, when and how long). */
-static void mix_part(uint64_t *hash, const struct engine_part *part, uint32_t most, int64_t now)
+static void mix_part(uint64_t *hash, const struct engine_part *part, int64_t now)
 {
     bool ended = part->state == PART_ENDED;
     mix(hash, (uint64_t)part->state | (uint64_t)part->running << 4 | (uint64_t)part->destroy << 8 |
@@ -122,7 +122,7 @@ static void mix_part(uint64_t *hash, const struct engine_part *part, uint32_t mo
     if (!ended)
         mix_time(hash, part->end, now);
     for (uint32_t i = 0; i < part->restart_count; i++)
-        mix_time(hash, part->restarts[(part->restart_next + most - part->restart_count + i) % most], now);
+        mix_time(hash, part->restarts[i], now);
 }
 
 /* What the invariants judge by. Before a component has finished it counts whether its steps came back in time. */
@@ -178,7 +178,7 @@ static uint64_t hash_of(const struct explorer *explorer)
     mix_time(&hash, at->seen.work_end, at->now);
     for (uint32_t i = 0; i < explorer->plan->count; i++) {
         const struct plan_part *plan = &explorer->plan->parts[i];
-        mix_part(&hash, &engine->parts[i], (uint32_t)plan->restart.most, at->now);
+        mix_part(&hash, &engine->parts[i], at->now);
         mix_seen(&hash, &at->seen.parts[i], plan, at->now);
     }
     return hash ? hash : 1;

@@ -1,20 +1,26 @@
-/* What holds of every run of the lifecycle, whatever components do. Seen from the outside: events, actions,
- * reported outcomes, the plan and the clock; none of the engine's reasoning is used.
+/* What holds of every run of the lifecycle, whatever components do: written once, for the simulation and for the
+ * exploration. Seen from the outside: events, actions, reported outcomes, the plan and the clock; none of the
+ * engine's reasoning is used.
  *
- * S1   start(c) only when all it needs are up; none in a stop; ready only when all are up
- * S2   in a stop, quiesce(d) only when each dependant never was up, has returned from finish, or is out of
- * time S3   one operation at a time per component; in the order start, quiesce, drain, finish; each once a
- * cycle S4   destroy(c) at most once; after every dependant's; nothing of c runs or is stuck; drained, if it
- * was up S5   at exit, not destroyed only if held, or past the time S6   at each turn the reserves of c and
- * of all behind it are left; every limit is within c's window S7   finish has finish_min at least when its
- * drain returned in time S8   a limit only moves earlier S9   each step has exactly one outcome at exit, and
- * it never changed S10  nothing after exit; one exit; one announcement; the first cause stays S11  0 exactly
- * for a clean stop that was asked for; forced exactly if something runs S12  never up: no quiesce, drain,
- * finish S13  who is no announcer does not quiesce during the announcement, except after a second signal L1
- * a stop is over in its time; no state without a next event L2   it never waits for nothing: something runs,
- * or the announcement does L3   a turn comes as soon as every dependant has ended or is out of time L4   who
- * is up and returns in its time gets finish L5   after a second signal it is over within the longest chain of
- * reserves */
+ * - S1: start(c) only when all it needs are up; none in a stop; ready only when all are up
+ * - S2: in a stop, quiesce(d) only when each dependant never was up, has returned from finish, or is out of time
+ * - S3: one operation at a time per component; in the order start, quiesce, drain, finish; each once a cycle
+ * - S4: destroy(c) at most once; after every dependant's; nothing of c runs or is stuck; drained, if it was up
+ * - S5: at exit, not destroyed only if held, or past the time
+ * - S6: at each turn the reserves of c and of all behind it are left; every limit is within c's window, and what
+ *   runs was told of it; a start's is within start_total_ms
+ * - S7: finish has finish_min at least when its drain returned in time
+ * - S8: a limit only moves earlier
+ * - S9: each step has exactly one outcome at exit, that which came of it, and it never changed
+ * - S10: nothing after exit; one exit; one announcement; the first cause stays
+ * - S11: 0 exactly for a clean stop that was asked for; forced exactly if something runs
+ * - S12: never up: no quiesce, drain, finish
+ * - S13: who is no announcer does not quiesce during the announcement, except after a second signal
+ * - L1: a stop is over in its time, and a start in start_total_ms; no state without a next event
+ * - L2: it never waits for nothing: something runs, or the announcement does
+ * - L3: a turn comes as soon as every dependant has ended or is out of time
+ * - L4: who is up and returns in its time gets finish
+ * - L5: after a second signal it is over within the longest chain of reserves */
 #ifndef INVARIANTS_H
 #define INVARIANTS_H
 
