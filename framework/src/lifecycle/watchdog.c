@@ -13,7 +13,7 @@
 #include "lifecycle/stack.h"
 
 #define SAY_S 2                      /* for what it prints: nobody may read it */
-#define LEAVE_NS (2 * WEIR_NS_PER_S) /* exit() has so long at least */
+#define LEAVE_NS (5 * WEIR_NS_PER_S) /* exit() has so long at least: a sanitizer looks for leaks there */
 
 /* Says what runs on a thread of its own: standard error may be a pipe that is full. */
 static void end_process(void *(*say)(void *), void *arg)

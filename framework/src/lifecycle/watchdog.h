@@ -23,7 +23,7 @@ void watchdog_init(struct watchdog *watchdog, struct runner *runner);
  * not made: the test kit has none. */
 void watchdog_arm(struct watchdog *watchdog, int64_t deadline_ns);
 void watchdog_clean_up(struct watchdog *watchdog);
-/* Before weir_app_run() returns: from the moment when exit() is called it has until the deadline, and 2 s at least.
+/* Before weir_app_run() returns: from the moment when exit() is called it has until the deadline, and 5 s at least.
  * Runs on: main thread. */
 void watchdog_watch_exit(const struct watchdog *watchdog);
 
