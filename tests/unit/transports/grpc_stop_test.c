@@ -112,7 +112,7 @@ static void what_does_not_end_in_time_is_cut_and_told(void **state)
     enum { CALLERS = 8 };
     static struct caller callers[CALLERS];
     struct fixture *f = *state;
-    serve_echo(f, false, "--app.deadline_ms=1500", NULL);
+    serve_echo(f, false, "--app.deadline_ms=4000", NULL);
     Echo__WaitRequest request = ECHO__WAIT_REQUEST__INIT;
     request.block_ms = 60000;
     for (int i = 0; i < CALLERS; i++)

@@ -438,7 +438,8 @@ static void a_stop_answers_what_was_accepted(void **state)
 static void a_stop_whose_time_is_over_answers_503_and_says_so(void **state)
 {
     (void)state;
-    struct fixture *f = begin(false, "--app.deadline_ms=1500");
+    struct fixture *f =
+        begin_with(false, "--app.deadline_ms=4000", "--app.report_ms=2500"); /* time to say so */
     int fd = raw_connect(f->port);
     raw_send(fd,
              "POST /v1/wait HTTP/1.1\r\nHost: h\r\n" JSON "Content-Length: 17\r\n\r\n{\"blockMs\":20000}");
