@@ -109,7 +109,8 @@ static rd_kafka_conf_t *new_conf(struct weir_consumer *consumer, struct weir_err
         {"fetch.wait.max.ms", NULL, options->fetch_wait_ms},
         {"fetch.error.backoff.ms", NULL, 100},
         {"queued.max.messages.kbytes", NULL, 16384},
-        {"topic.metadata.refresh.interval.ms", NULL, 30000},
+        /* A retry topic is made by the first message that moves there, and waits to be found. */
+        {"topic.metadata.refresh.interval.ms", NULL, consumer->retry_levels > 0 ? 1000 : 30000},
         {"allow.auto.create.topics", "true", 0}, /* who comes first makes them */
         {NULL, NULL, 0},
     };
