@@ -6,6 +6,8 @@
 
 #include "shop/payment/v1/payment.weir.h"
 
+struct weir_app *payment_app(int argc, char **argv);
+
 /* What the simulated acquirer is told to do; section "acquirer" of the configuration. */
 struct acquirer {
     const char *declines;   /* customers whose payments are declined, separated by commas */
