@@ -147,9 +147,9 @@ static void names_init(struct names *names, size_t count)
 static bool names_add(struct names *names, const struct plan *plan, uint32_t index)
 {
     const char *name = plan->parts[index].name;
-    size_t at = 14695981039346656037u; /* FNV-1a */
+    size_t at = 14695981039346656037U; /* FNV-1a */
     for (const char *c = name; *c; c++)
-        at = (at ^ (unsigned char)*c) * 1099511628211u;
+        at = (at ^ (unsigned char)*c) * 1099511628211U;
     for (;; at++) {
         uint32_t *slot = &names->slots[at & names->mask];
         if (*slot == 0) {

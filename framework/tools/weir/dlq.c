@@ -100,7 +100,7 @@ static void format_time(int64_t ms, char ret_text[32])
     time_t seconds = (time_t)(ms / 1000);
     struct tm utc;
     if (ms < 0 || !gmtime_r(&seconds, &utc) || strftime(ret_text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-        strcpy(ret_text, "-");
+        memcpy(ret_text, "-", 2);
 }
 
 /* On one line of a terminal: what cannot be printed is a dot. */
@@ -108,9 +108,9 @@ static char *for_table(struct weir_bytes text, size_t most)
 {
     char *copy = memory_zalloc(most + 1);
     for (size_t i = 0; i < text.size && i < most; i++)
-        copy[i] = text.data[i] >= 0x20 && text.data[i] < 0x7f ? (char)text.data[i] : '.';
+        copy[i] = (char)(text.data[i] >= 0x20 && text.data[i] < 0x7f ? text.data[i] : '.');
     if (text.size == 0)
-        strcpy(copy, "-");
+        memcpy(copy, "-", 2);
     return copy;
 }
 
