@@ -120,16 +120,6 @@ static void an_order_has_one_payment_of_one_amount_and_customer(void **state)
     TAKE(steps);
 }
 
-static void an_authorisation_that_nobody_captures_is_voided_in_its_time(void **state)
-{
-    (void)state;
-    struct weir_test *test = weir_test_new(payment_app);
-    weir_test_call(test, PAYMENT "Authorize", AMOUNT("ada", "690"));
-    weir_test_advance(test, INT64_C(8) * 24 * 3600 * 1000);
-    assert_non_null(strstr(weir_test_call(test, PAYMENT "GetPayment", ORDER)->json, "PAYMENT_STATE_VOIDED"));
-    weir_test_free(test);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,7 +128,6 @@ int main(void)
         cmocka_unit_test(a_voided_authorisation_gives_its_money_back),
         cmocka_unit_test(a_payment_that_was_declined_stays_declined),
         cmocka_unit_test(an_order_has_one_payment_of_one_amount_and_customer),
-        cmocka_unit_test(an_authorisation_that_nobody_captures_is_voided_in_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
