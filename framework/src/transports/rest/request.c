@@ -26,6 +26,7 @@ struct request {
     atomic_bool finished;      /* the call has */
     bool accounted, completed; /* how a stop counts it; to be read once it has finished */
     atomic_bool cut;           /* nobody gets its result, because of a stop */
+    atomic_bool unsent;        /* counts in the server's */
     struct weir_rest_server *server;
     struct exchange *exchange;
     struct http_head head; /* borrowed until `gone`, as the match is */
@@ -357,6 +358,18 @@ static void was_cut(struct request *request)
         gate_was_cut(request->server->gate, request->accounted);
 }
 
+static void begin_sending(struct request *request)
+{
+    atomic_fetch_add(&request->server->unsent[request->accounted], 1);
+    atomic_store(&request->unsent, true);
+}
+
+static void end_sending(struct request *request)
+{
+    if (atomic_exchange(&request->unsent, false))
+        atomic_fetch_sub(&request->server->unsent[request->accounted], 1);
+}
+
 /* Any thread. */
 static void finish(struct weir_call *call)
 {
@@ -383,11 +396,15 @@ static void finish(struct weir_call *call)
         text = "internal error";
     }
     bool answered = true;
+    if (status == WEIR_OK && request->completed)
+        begin_sending(request);
     if (status == WEIR_OK)
         answered = answer(request->exchange, 200, "application/json", &body, NULL, NULL);
     else
         answer_problem(request->exchange, http_status, status, text,
                        http_status == 500 ? weir_context_traceparent(&call->context) : NULL);
+    if (!answered)
+        end_sending(request);
     if (!answered && weir_context_status(&call->context) != WEIR_DEADLINE_EXCEEDED)
         was_cut(request); /* told 503 before, or cut before it was told */
     exchange_drop(request->exchange);
@@ -417,6 +434,7 @@ static void on_gone(struct exchange *exchange, bool complete)
     struct request *request = exchange_user(exchange);
     if (!request)
         return;
+    end_sending(request);
     /* An answer that its client does not take, and that the stop has cut. */
     if (!complete && atomic_load(&request->finished))
         was_cut(request);

@@ -79,6 +79,14 @@ static enum weir_status quiesce(void *self, struct weir_error *err)
     return status;
 }
 
+/* Answers that no loop has come round to cut in its time: nobody gets those either. */
+static void account_for_unsent(struct weir_rest_server *server)
+{
+    for (int accounted = 0; accounted < 2; accounted++)
+        for (int64_t count = atomic_load(&server->unsent[accounted]); count > 0; count--)
+            gate_was_cut(server->gate, accounted != 0);
+}
+
 /* Connections that are open may still bring requests that were sent already, so the gate stays open to the
  * end. */
 static enum weir_status drain(void *self, struct weir_context *context, struct weir_work *work,
@@ -96,6 +104,7 @@ static enum weir_status drain(void *self, struct weir_context *context, struct w
         gate_wait_empty(server->gate, &cut);
         context_clean_up(&cut);
         http_engine_cut(server->engine);
+        account_for_unsent(server);
     }
     gate_account(server->gate, work);
     return WEIR_OK;

@@ -20,6 +20,8 @@ struct weir_rest_server {
     _Atomic int64_t timeout_ms; /* that a call gets; SIGHUP may change it */
     atomic_bool was_ready;      /* so that "not ready" means: the stop has begun */
     atomic_bool cutting;        /* the drain's time is over */
+    /* Calls that finished well and whose answer is on its way: those that finished before the drain, and since. */
+    _Atomic int64_t unsent[2];
 };
 
 /* The exchanges' side, for http_engine_new(); its server is a struct weir_rest_server. */
