@@ -75,7 +75,7 @@ static void thousands_of_signals_are_one_and_work_is_cut_at_its_time(void **stat
     (void)state;
     struct process process;
     start_ready(&process, "drain-waits", "--app.deadline_ms=2500");
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 500; i++) { /* over before the drain is cut, on a busy machine, too */
         kill(process.pid, SIGUSR1);
         kill(process.pid, SIGHUP);
         kill(process.pid, SIGTERM);
