@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -45,6 +46,8 @@ static void a_process_that_a_callback_forks_never_goes_on_as_the_service(void **
         {"fork-runs",
          "child was ended by signal 15 in api\n"}, /* another program, which hears SIGTERM as ever */
     };
+    /* In a forked process LeakSanitizer finds no threads, and takes what theirs hold for leaked. */
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct process process;
         start_ready(&process, cases[i].scenario, NULL);
@@ -56,6 +59,7 @@ static void a_process_that_a_callback_forks_never_goes_on_as_the_service(void **
         assert_null(strstr(once + 1, "finish api\n"));
         process_free(&process);
     }
+    unsetenv("ASAN_OPTIONS");
 }
 
 static void a_callback_that_ends_its_thread_is_given_up(void **state)
