@@ -279,6 +279,40 @@ static int64_t committed(struct fixture *f)
 
 /* ---- The sequence ---- */
 
+static void produce_last_order(struct fixture *f)
+{
+    Echo__EchoRequest last = ECHO__ECHO_REQUEST__INIT;
+    last.text = last.key = (char *)"last";
+    struct weir_buffer wire = {0};
+    call_pack(&last.base, &wire);
+    kit_produce(f->broker,
+                &(struct kit_record){.topic = "user.echo",
+                                     .partition = -1,
+                                     .key = "last",
+                                     .message_id = "last",
+                                     .value = wire.data,
+                                     .size = wire.size},
+                1);
+    weir_buffer_free(&wire);
+}
+
+static void assert_ends_with_all_orders(struct caller *stream)
+{
+    while (!stream->done && stream->received < ORDERS + 1)
+        caller_read(stream);
+    caller_read(stream);
+    assert_int_equal(caller_end(stream), WEIR_OK);
+    assert_int_equal(stream->received, ORDERS + 1);
+}
+
+static void let_wait_answer(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    service->may_answer = true;
+    pthread_cond_broadcast(&service->changed);
+    pthread_mutex_unlock(&service->lock);
+}
+
 static void ingress_closes_streams_drain_offsets_are_committed_and_the_producer_is_flushed(void **state)
 {
     struct fixture *f = *state;
@@ -305,31 +339,11 @@ static void ingress_closes_streams_drain_offsets_are_committed_and_the_producer_
     kit_wait(has_counted, &(struct counted){&f->service, .draining = STREAMS});
     assert_int_equal(raw_connect(port), -1);
     /* An order of another process: the consumer still serves the streams, that end with it. */
-    Echo__EchoRequest last = ECHO__ECHO_REQUEST__INIT;
-    last.text = last.key = (char *)"last";
-    struct weir_buffer wire = {0};
-    call_pack(&last.base, &wire);
-    kit_produce(f->broker,
-                &(struct kit_record){.topic = "user.echo",
-                                     .partition = -1,
-                                     .key = "last",
-                                     .message_id = "last",
-                                     .value = wire.data,
-                                     .size = wire.size},
-                1);
-    weir_buffer_free(&wire);
-    for (int i = 0; i < STREAMS; i++) {
-        while (!streams[i].done && streams[i].received < ORDERS + 1)
-            caller_read(&streams[i]);
-        caller_read(&streams[i]);
-        assert_int_equal(caller_end(&streams[i]), WEIR_OK);
-        assert_int_equal(streams[i].received, ORDERS + 1);
-    }
+    produce_last_order(f);
+    for (int i = 0; i < STREAMS; i++)
+        assert_ends_with_all_orders(&streams[i]);
     assert_int_equal(f->service.waiting, 1);
-    pthread_mutex_lock(&f->service.lock);
-    f->service.may_answer = true;
-    pthread_cond_broadcast(&f->service.changed);
-    pthread_mutex_unlock(&f->service.lock);
+    let_wait_answer(&f->service);
     assert_answered(busy);
     pthread_join(f->thread, NULL);
 
