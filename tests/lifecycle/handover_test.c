@@ -124,19 +124,26 @@ static void read_line(int fd, char *ret_line, size_t size)
     ret_line[length] = 0;
 }
 
+/* Returns the connection of who asked for it. */
+static int begin_upgrade_that_hangs(struct shelf *f, int *ret_successor)
+{
+    char line[300];
+    shelf_prepare(f);
+    shelf_start(f);
+    shelf_write(f->mode, "hang\n");
+    int fd = connect_control(f);
+    assert_true(raw_send(fd, "upgrade\n"));
+    read_line(fd, line, sizeof line);
+    assert_int_equal(sscanf(line, "progress process %d starts: ", ret_successor), 1);
+    return fd;
+}
+
 static void while_an_upgrade_runs_another_one_is_refused_and_who_goes_away_calls_it_off(void **state)
 {
     (void)state;
     struct shelf f;
-    char line[300];
     int successor;
-    shelf_prepare(&f);
-    shelf_start(&f);
-    shelf_write(f.mode, "hang\n");
-    int fd = connect_control(&f);
-    assert_true(raw_send(fd, "upgrade\n"));
-    read_line(fd, line, sizeof line);
-    assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
+    int fd = begin_upgrade_that_hangs(&f, &successor);
     shelf_upgrade(&f, EX_TEMPFAIL, "no upgrade: another upgrade is under way\n");
     close(fd);
     f.heard = process_await(&f.service, f.heard, "who asked for the upgrade has gone away");
@@ -360,15 +367,8 @@ static void a_stop_during_an_upgrade_ends_both(void **state)
 {
     (void)state;
     struct shelf f;
-    char line[300];
     int successor;
-    shelf_prepare(&f);
-    shelf_start(&f);
-    shelf_write(f.mode, "hang\n");
-    int fd = connect_control(&f);
-    assert_true(raw_send(fd, "upgrade\n"));
-    read_line(fd, line, sizeof line);
-    assert_int_equal(sscanf(line, "progress process %d starts: ", &successor), 1);
+    int fd = begin_upgrade_that_hangs(&f, &successor);
     kill(f.service.pid, SIGTERM);
     assert_int_equal(process_end(&f.service), 0);
     assert_true(shelf_is_over(successor));

@@ -67,11 +67,11 @@ static bool is_selected(struct selection *selection, const struct letter *letter
         return false;
     if (selection->key && !is_text(weir_bytes(message->key, message->key_len), selection->key))
         return false;
-    if (selection->group && !is_text(event_header(message, DLQ_ORIGIN "group"), selection->group))
+    if (selection->group && !is_text(event_header(message, HEADER_ORIGIN "group"), selection->group))
         return false;
-    if (selection->status && !is_text(event_header(message, DLQ_ORIGIN "status"), selection->status))
+    if (selection->status && !is_text(event_header(message, HEADER_ORIGIN "status"), selection->status))
         return false;
-    if (selection->error && !contains(event_header(message, DLQ_ORIGIN "error"), selection->error))
+    if (selection->error && !contains(event_header(message, HEADER_ORIGIN "error"), selection->error))
         return false;
     return ms >= selection->since_ms && (selection->until_ms == 0 || ms < selection->until_ms);
 }
@@ -121,10 +121,10 @@ static void list_letter(const struct letter *letter)
     format_time(rd_kafka_message_timestamp(message, NULL), time);
     snprintf(place, sizeof place, "%" PRId32 ":%" PRId64, message->partition, message->offset);
     char *key = for_table(weir_bytes(message->key, message->key_len), 36);
-    char *group = for_table(event_header(message, DLQ_ORIGIN "group"), 20);
-    char *attempts = for_table(event_header(message, DLQ_ORIGIN "attempts"), 8);
-    char *status = for_table(event_header(message, DLQ_ORIGIN "status"), 20);
-    char *error = for_table(event_header(message, DLQ_ORIGIN "error"), 200);
+    char *group = for_table(event_header(message, HEADER_ORIGIN "group"), 20);
+    char *attempts = for_table(event_header(message, HEADER_ORIGIN "attempts"), 8);
+    char *status = for_table(event_header(message, HEADER_ORIGIN "status"), 20);
+    char *error = for_table(event_header(message, HEADER_ORIGIN "error"), 200);
     printf("%-9s %-20s  %-36s  %-14s  %8s  %-19s  %s%s\n", place, time, key, group, attempts, status, error,
            letter->resolved ? "  (resolved)" : "");
     free(key);
@@ -192,7 +192,7 @@ static void show_letter(const struct event_format *format, const struct letter *
     weir_buffer_append_text(&line, "\"origin\":{");
     for (size_t i = 0; i < sizeof origins / sizeof origins[0]; i++) {
         char name[64];
-        snprintf(name, sizeof name, DLQ_ORIGIN "%s", origins[i]);
+        snprintf(name, sizeof name, HEADER_ORIGIN "%s", origins[i]);
         struct weir_bytes value = event_header(letter->message, name);
         if (value.size > 0)
             event_add_text(&line, origins[i], value, true);

@@ -10,7 +10,6 @@
 #include "event.h"
 
 #define DLQ_GROUP "weir-dlq"
-#define DLQ_ORIGIN "weir-origin-" /* headers of a dead letter, as a consumer of weir's writes them */
 
 /* ---- Marks: the offsets of one partition that are resolved ---- */
 

@@ -58,15 +58,16 @@ static void on_delivered(rd_kafka_t *producer, const rd_kafka_message_t *report,
 
 static bool is_ours(const char *name)
 {
-    return strncmp(name, DLQ_ORIGIN, strlen(DLQ_ORIGIN)) == 0 || strcmp(name, HEADER_REPLAY_GROUP) == 0 ||
-           strcmp(name, HEADER_REPLAYS) == 0 || strcmp(name, HEADER_DEADLINE) == 0;
+    return strncmp(name, HEADER_ORIGIN, strlen(HEADER_ORIGIN)) == 0 ||
+           strcmp(name, HEADER_REPLAY_GROUP) == 0 || strcmp(name, HEADER_REPLAYS) == 0 ||
+           strcmp(name, HEADER_DEADLINE) == 0;
 }
 
 /* Its own, without what the dead letter added, and without a deadline: whoever replays it wants it done. */
 static rd_kafka_headers_t *headers_of(const rd_kafka_message_t *message)
 {
     rd_kafka_headers_t *own = NULL, *headers = rd_kafka_headers_new(16);
-    char text[256], place[800], topic[256], partition[256], offset[256];
+    char text[256];
     const char *name;
     const void *value;
     size_t size;
@@ -74,13 +75,7 @@ static rd_kafka_headers_t *headers_of(const rd_kafka_message_t *message)
         for (size_t i = 0; i < HEADERS_MAX && rd_kafka_header_get_all(own, i, &name, &value, &size) == 0; i++)
             if (!is_ours(name))
                 rd_kafka_header_add(headers, name, -1, value, (ssize_t)size);
-    if (event_header(message, "ce_id").size == 0 && header_text(message, DLQ_ORIGIN "topic", topic) &&
-        header_text(message, DLQ_ORIGIN "partition", partition) &&
-        header_text(message, DLQ_ORIGIN "offset", offset)) {
-        snprintf(place, sizeof place, "%s/%s/%s", topic, partition, offset); /* as a consumer calls it */
-        rd_kafka_header_add(headers, "ce_id", -1, place, -1);
-    }
-    if (header_text(message, DLQ_ORIGIN "group", text))
+    if (header_text(message, HEADER_ORIGIN "group", text))
         rd_kafka_header_add(headers, HEADER_REPLAY_GROUP, -1, text, -1);
     snprintf(text, sizeof text, "%" PRId64, replays_of(message) + 1);
     rd_kafka_header_add(headers, HEADER_REPLAYS, -1, text, -1);
@@ -91,8 +86,8 @@ static void replay_letter(struct replay *replay, struct letter *letter)
 {
     rd_kafka_message_t *message = letter->message;
     char topic[256];
-    if (!header_text(message, DLQ_ORIGIN "topic", topic)) {
-        fail_letter(replay, letter, "it does not say which topic it came from (" DLQ_ORIGIN "topic)");
+    if (!header_text(message, HEADER_ORIGIN "topic", topic)) {
+        fail_letter(replay, letter, "it does not say which topic it came from (" HEADER_ORIGIN "topic)");
         return;
     }
     rd_kafka_headers_t *headers = headers_of(message);
@@ -111,11 +106,6 @@ static void replay_letter(struct replay *replay, struct letter *letter)
     fail_letter(replay, letter, rd_kafka_err2str(error));
 }
 
-static void stay_silent(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    (void)client, (void)level, (void)facility, (void)text; /* failures come as delivery reports */
-}
-
 static rd_kafka_t *new_producer(struct replay *replay)
 {
     const char *const settings[][2] = {
@@ -124,22 +114,12 @@ static rd_kafka_t *new_producer(struct replay *replay)
         {"partitioner", "murmur2_random"}, /* as weir's producers and Java's */
         {"message.timeout.ms", "25000"},
         {"client.id", "weir-cli"},
+        {NULL, NULL},
     };
-    char error[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, stay_silent);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
     rd_kafka_conf_set_opaque(conf, replay);
-    bool right = true;
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && right; i++)
-        right =
-            rd_kafka_conf_set(conf, settings[i][0], settings[i][1], error, sizeof error) == RD_KAFKA_CONF_OK;
-    rd_kafka_t *producer = right ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof error) : NULL;
-    if (!producer) {
-        rd_kafka_conf_destroy(conf);
-        tool_fail(EX_CONFIG, "%s", error);
-    }
-    return producer;
+    return event_client_new(RD_KAFKA_PRODUCER, conf, settings);
 }
 
 int dlq_replay(struct dlq *dlq, int64_t replays_max, bool force)

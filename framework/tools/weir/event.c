@@ -110,31 +110,41 @@ void event_add_value(const struct event_format *format, struct weir_buffer *line
 
 static void stay_silent(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
-    (void)client, (void)level, (void)facility, (void)text; /* errors come as messages */
+    (void)client, (void)level, (void)facility, (void)text; /* errors come as messages and reports */
+}
+
+rd_kafka_t *event_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *const settings[][2])
+{
+    char error[512];
+    rd_kafka_conf_set_log_cb(conf, stay_silent);
+    bool right = true;
+    for (size_t i = 0; settings[i][0] && right; i++)
+        right =
+            rd_kafka_conf_set(conf, settings[i][0], settings[i][1], error, sizeof error) == RD_KAFKA_CONF_OK;
+    rd_kafka_t *client = right ? rd_kafka_new(type, conf, error, sizeof error) : NULL;
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tool_fail(EX_CONFIG, "%s", error);
+    }
+    return client;
 }
 
 rd_kafka_t *event_reader_new(const char *brokers, const char *group)
 {
     const char *const settings[][2] = {
-        {"bootstrap.servers", brokers},   {"group.id", group},
-        {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
-        {"enable.partition.eof", "true"}, {"auto.offset.reset", "earliest"},
-        {"client.id", "weir-cli"},        {"allow.auto.create.topics", "false"},
+        {"bootstrap.servers", brokers},
+        {"group.id", group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "earliest"},
+        {"client.id", "weir-cli"},
+        {"allow.auto.create.topics", "false"},
+        {NULL, NULL},
     };
-    char error[512];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set_log_cb(conf, stay_silent);
-    bool right = true;
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && right; i++)
-        right =
-            rd_kafka_conf_set(conf, settings[i][0], settings[i][1], error, sizeof error) == RD_KAFKA_CONF_OK;
-    rd_kafka_t *reader = right ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error) : NULL;
-    if (!reader) {
-        rd_kafka_conf_destroy(conf);
-        tool_fail(EX_CONFIG, "%s", error);
-        return NULL;
-    }
-    rd_kafka_poll_set_consumer(reader);
+    rd_kafka_t *reader = event_client_new(RD_KAFKA_CONSUMER, rd_kafka_conf_new(), settings);
+    if (reader)
+        rd_kafka_poll_set_consumer(reader);
     return reader;
 }
 

@@ -25,6 +25,8 @@ void event_add_head(struct weir_buffer *line, const rd_kafka_message_t *message)
 void event_add_value(const struct event_format *format, struct weir_buffer *line,
                      const rd_kafka_message_t *message);
 
+/* A client that logs nothing. Takes conf; `settings` end with NULL. NULL: said why. */
+rd_kafka_t *event_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, const char *const settings[][2]);
 /* A consumer that has joined no group and commits nothing of itself; `group`: whose committed offsets it
  * knows. NULL: said why. */
 rd_kafka_t *event_reader_new(const char *brokers, const char *group);

@@ -211,6 +211,8 @@ void item_list_remove(struct item *item);
 
 /* NULL: it has none. */
 const struct item_header *item_header(const struct item *item, const char *name);
+/* Its text as a decimal number; false: it has none, or one that is too long to be one. */
+bool item_header_number(const struct item *item, const char *name, int64_t *ret_number);
 
 /* ---- dead_letter.c ---- */
 

@@ -301,15 +301,24 @@ const struct item_header *item_header(const struct item *item, const char *name)
     return NULL;
 }
 
+bool item_header_number(const struct item *item, const char *name, int64_t *ret_number)
+{
+    const struct item_header *header = item_header(item, name);
+    char text[24];
+    if (!header || header->value.size == 0 || header->value.size >= sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s", (int)header->value.size, (const char *)header->value.data);
+    *ret_number = strtoll(text, NULL, 10);
+    return true;
+}
+
 /* On the monotonic clock; WEIR_NEVER when the record does not say. */
 static int64_t record_deadline(const struct item *item)
 {
-    const struct item_header *header = item_header(item, HEADER_DEADLINE);
-    char text[24];
-    if (!header || header->value.size == 0 || header->value.size >= sizeof text)
+    int64_t unix_ms;
+    if (!item_header_number(item, HEADER_DEADLINE, &unix_ms))
         return WEIR_NEVER;
-    snprintf(text, sizeof text, "%.*s", (int)header->value.size, (const char *)header->value.data);
-    int64_t left_ms = strtoll(text, NULL, 10) - weir_unix_ns() / WEIR_NS_PER_MS;
+    int64_t left_ms = unix_ms - weir_unix_ns() / WEIR_NS_PER_MS;
     return weir_deadline_in_ms(left_ms > 0 ? left_ms : 0);
 }
 

@@ -40,22 +40,18 @@ int retry_parse(const char *text, int64_t ret_delays_ms[RETRY_LEVELS_MAX], struc
     }
 }
 
-static int64_t header_number(const struct item *item, const char *name)
+/* 0: it does not say, or says nonsense. */
+static int64_t number_of(const struct item *item, const char *name)
 {
-    const struct item_header *header = item_header(item, name);
-    char text[24];
-    if (!header || header->value.size == 0 || header->value.size >= sizeof text)
-        return 0;
-    snprintf(text, sizeof text, "%.*s", (int)header->value.size, (const char *)header->value.data);
-    int64_t number = strtoll(text, NULL, 10);
-    return number > 0 ? number : 0;
+    int64_t number;
+    return item_header_number(item, name, &number) && number > 0 ? number : 0;
 }
 
 void retry_arrived(struct item *item)
 {
-    int64_t attempts = header_number(item, HEADER_ORIGIN "attempts");
+    int64_t attempts = number_of(item, HEADER_ORIGIN "attempts");
     item->attempts = attempts < INT32_MAX / 2 ? (int32_t)attempts : INT32_MAX / 2;
-    int64_t wait_ms = header_number(item, HEADER_RETRY_AT) - weir_unix_ns() / WEIR_NS_PER_MS;
+    int64_t wait_ms = number_of(item, HEADER_RETRY_AT) - weir_unix_ns() / WEIR_NS_PER_MS;
     int64_t most_ms = item->partition->consumer->retry_delays_ms[item->partition->topic->level - 1];
     if (wait_ms > 0) /* never longer than its topic's: clocks differ */
         item->due_ns = weir_deadline_in_ms(wait_ms < most_ms ? wait_ms : most_ms);
