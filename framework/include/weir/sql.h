@@ -54,9 +54,26 @@ struct weir_value {
 
 /* Waits for the writer's turn within the call's deadline. Never NULL: a failed begin fails what follows. */
 WEIR_API struct weir_tx *weir_sql_begin(struct weir_call *call, struct weir_sql *db);
-/* After WEIR_OK all of it is durable; otherwise none of it happened. */
+/* After WEIR_OK all of it is durable; after WEIR_UNKNOWN the connection was lost while the database committed, and it
+ * may have happened or not; otherwise none of it happened. */
 WEIR_API enum weir_status weir_sql_commit(struct weir_tx *tx) WEIR_MUST_USE;
 WEIR_API void weir_sql_rollback(struct weir_tx *tx);
+
+/* A transaction that is tried again when it lost against another one (ABORTED by the database):
+ *
+ *     struct weir_tx *tx = NULL;
+ *     while (weir_sql_attempt(call, db, &tx)) {
+ *         weir_sql_exec(tx, "UPDATE stock SET left = left - ? WHERE sku = ?", quantity, sku);
+ *     }
+ *     return weir_sql_outcome(tx);
+ *
+ * Begins; the next turn commits, or, when it lost and the call has time left, waits a little longer each time and
+ * begins anew. So the body may run several times, and does nothing that a rollback does not undo; `continue` goes
+ * to the commit, and weir_sql_fail() in the body ends the loop. Who leaves the loop otherwise has rolled back. */
+WEIR_API bool weir_sql_attempt(struct weir_call *call, struct weir_sql *db, struct weir_tx **tx);
+/* What weir_sql_commit() has returned. */
+WEIR_API enum weir_status weir_sql_outcome(struct weir_tx *tx) WEIR_MUST_USE;
+
 /* Fails the transaction for a reason of the author's:
  * `weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, "...")`. */
 WEIR_API enum weir_status weir_sql_fail(struct weir_tx *tx, enum weir_status status, const char *format, ...)

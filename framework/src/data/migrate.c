@@ -7,9 +7,21 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "data/tables.h"
+
+/* One list: the service's, or weir's own tables. */
+struct migration {
+    struct weir_sql *db;
+    struct sql_session *session;
+    const char *owner; /* tells lists of one database apart */
+    const char *const *texts;
+    int64_t known;
+    bool portable;
+};
+
 static const char table[] = "CREATE TABLE IF NOT EXISTS weir_migrations ("
-                            "owner TEXT NOT NULL, number INTEGER NOT NULL, checksum TEXT NOT NULL, "
-                            "applied_ms INTEGER NOT NULL, PRIMARY KEY (owner, number)) WITHOUT ROWID";
+                            "owner TEXT NOT NULL, number BIGINT NOT NULL, checksum TEXT NOT NULL, "
+                            "applied_ms BIGINT NOT NULL, PRIMARY KEY (owner, number))";
 
 /* FNV-1a over the text as it is: it finds what was changed by mistake. */
 static void checksum(const char *text, char ret_checksum[17])
@@ -20,117 +32,122 @@ static void checksum(const char *text, char ret_checksum[17])
     snprintf(ret_checksum, 17, "%016" PRIx64, hash);
 }
 
-static enum weir_status check_applied(struct connection *connection, const char *owner,
-                                      const char *const *migrations, int64_t known, int64_t *ret_applied,
-                                      struct weir_error *err)
+static enum weir_status check_one(const struct migration *migration, int64_t number, int64_t expected,
+                                  struct weir_bytes applied_sum, struct weir_error *err)
 {
-    struct weir_value values[] = {weir_value_text(owner)};
-    struct statement *applied = connection_prepare(
-        connection, "SELECT number, checksum FROM weir_migrations WHERE owner = ? ORDER BY number", values, 1,
-        true, err);
-    if (!applied)
-        return err->status;
-
-    enum weir_status status = WEIR_OK;
-    int code;
-    *ret_applied = 0;
-    while (status == WEIR_OK && (code = connection_step(connection, applied, err)) != SQLITE_DONE) {
-        if (code != SQLITE_ROW) {
-            status = err->status;
-            break;
-        }
-        int64_t number = sqlite3_column_int64(applied->handle, 0);
-        char sum[17] = "";
-        if (number >= 1 && number <= known)
-            checksum(migrations[number - 1], sum);
-        if (!sum[0] || number != *ret_applied + 1)
-            status =
-                weir_fail(err, WEIR_FAILED_PRECONDITION,
-                          "%s: the database has had migration %lld (%s), which this program does not have: "
-                          "it is older than the database",
-                          connection->name, (long long)number, owner);
-        else if (strcmp(sum, (const char *)sqlite3_column_text(applied->handle, 1)) != 0)
-            status =
-                weir_fail(err, WEIR_FAILED_PRECONDITION,
-                          "%s: migration %lld (%s) was changed after it was applied; add a new one instead",
-                          connection->name, (long long)number, owner);
-        *ret_applied = number;
-    }
-    connection_release(connection, applied);
-    return status;
-}
-
-/* Tables may be dropped and built anew while foreign keys are off; what is broken afterwards is found here.
- */
-static enum weir_status check_foreign_keys(struct connection *connection, struct weir_error *err)
-{
-    int64_t broken = 0;
-    if (connection_number(connection, "SELECT count(*) FROM pragma_foreign_key_check", NULL, 0, &broken,
-                          err) != WEIR_OK)
-        return err->status;
-    if (broken > 0)
-        return weir_fail(err, WEIR_FAILED_PRECONDITION, "%s: %lld rows would refer to nothing",
-                         connection->name, (long long)broken);
+    char sum[17] = "";
+    if (number >= 1 && number <= migration->known)
+        checksum(migration->texts[number - 1], sum);
+    if (!sum[0] || number != expected)
+        return weir_fail(err, WEIR_FAILED_PRECONDITION,
+                         "%s: the database has had migration %lld (%s), which this program does not have: "
+                         "it is older than the database",
+                         migration->db->name, (long long)number, migration->owner);
+    if (!weir_bytes_equal_text(applied_sum, sum))
+        return weir_fail(err, WEIR_FAILED_PRECONDITION,
+                         "%s: migration %lld (%s) was changed after it was applied; add a new one instead",
+                         migration->db->name, (long long)number, migration->owner);
     return WEIR_OK;
 }
 
-static enum weir_status apply(struct connection *connection, const char *owner, int64_t number,
-                              const char *sql, struct weir_error *err)
+static enum weir_status check_applied(const struct migration *migration, int64_t *ret_applied,
+                                      struct weir_error *err)
 {
+    const struct sql_backend *backend = migration->db->backend;
+    struct weir_value owner = weir_value_text(migration->owner);
+    struct sql_cursor *applied = NULL;
+    if (backend->query(migration->session,
+                       "SELECT number, checksum FROM weir_migrations WHERE owner = ? ORDER BY number", &owner,
+                       1, &applied, err) != WEIR_OK)
+        return err->status;
+
+    enum weir_status status = WEIR_OK;
+    int more;
+    *ret_applied = 0;
+    while (status == WEIR_OK && (more = backend->next(migration->session, applied, err)) != 0) {
+        struct weir_value number = {0}, sum = {0};
+        if (more < 0 || backend->value(applied, 0, WEIR_VALUE_INT, &number, err) != WEIR_OK ||
+            backend->value(applied, 1, WEIR_VALUE_TEXT, &sum, err) != WEIR_OK)
+            status = err->status;
+        else
+            status = check_one(migration, number.as.integer, *ret_applied + 1, sum.as.bytes, err);
+        *ret_applied = number.as.integer;
+    }
+    backend->release(migration->session, applied);
+    return status;
+}
+
+static enum weir_status apply(const struct migration *migration, int64_t number, struct weir_error *err)
+{
+    const struct sql_backend *backend = migration->db->backend;
+    const char *sql = migration->texts[number - 1];
     char sum[17];
     checksum(sql, sum);
-    struct weir_value row[] = {weir_value_text(owner), weir_value_int(number), weir_value_text(sum),
-                               weir_value_int(weir_unix_ns() / WEIR_NS_PER_MS)};
-    enum weir_status status = connection_script(connection, sql, err);
+    struct weir_value row[] = {weir_value_text(migration->owner), weir_value_int(number),
+                               weir_value_text(sum), weir_value_int(weir_unix_ns() / WEIR_NS_PER_MS)};
+    enum weir_status status = backend->script(migration->session, sql, migration->portable, err);
     if (status == WEIR_OK)
-        status = check_foreign_keys(connection, err);
+        status = backend->migration(migration->session, MIGRATION_CHECK, err);
     if (status == WEIR_OK)
-        status =
-            connection_exec(connection, "INSERT INTO weir_migrations VALUES (?, ?, ?, ?)", row, 4, NULL, err);
+        status = backend->exec(migration->session, "INSERT INTO weir_migrations VALUES (?, ?, ?, ?)", row, 4,
+                               NULL, err);
     if (status != WEIR_OK)
-        weir_error_prefix(err, "migration %lld (%s)", (long long)number, owner);
+        weir_error_prefix(err, "migration %lld (%s)", (long long)number, migration->owner);
     return status;
 }
 
 /* One transaction: sees what others did meanwhile, applies the next one. */
-static enum weir_status step(struct connection *connection, const char *owner, const char *const *migrations,
-                             int64_t known, bool *ret_more, struct weir_error *err)
+static enum weir_status step(const struct migration *migration, bool *ret_more, struct weir_error *err)
 {
-    enum weir_status status = connection_control(connection, "BEGIN IMMEDIATE", err);
+    const struct sql_backend *backend = migration->db->backend;
+    enum weir_status status = backend->migration(migration->session, MIGRATION_BEGIN, err);
     if (status != WEIR_OK)
         return status;
     int64_t applied = 0;
-    status = connection_script(connection, table, err);
+    status = backend->script(migration->session, table, true, err);
     if (status == WEIR_OK)
-        status = check_applied(connection, owner, migrations, known, &applied, err);
-    *ret_more = applied < known;
+        status = check_applied(migration, &applied, err);
+    *ret_more = applied < migration->known;
     if (status == WEIR_OK && *ret_more)
-        status = apply(connection, owner, applied + 1, migrations[applied], err);
+        status = apply(migration, applied + 1, err);
     if (status == WEIR_OK)
-        status = connection_control(connection, "COMMIT", err);
+        status = backend->migration(migration->session, MIGRATION_COMMIT, err);
 
     struct weir_error ignored = {0};
-    if (status != WEIR_OK && !connection_is_idle(connection))
-        (void)connection_control(connection, "ROLLBACK", &ignored);
+    if (status != WEIR_OK)
+        (void)backend->migration(migration->session, MIGRATION_ROLLBACK, &ignored);
     return status;
 }
 
-enum weir_status migrate(struct connection *connection, const char *owner, const char *const *migrations,
-                         struct weir_error *err)
+static struct migration list_of(struct weir_sql *db, struct sql_session *session, bool own)
 {
     static const char *const none[] = {NULL};
-    int64_t known = 0;
-    if (!migrations)
-        migrations = none;
-    while (migrations[known])
-        known++;
+    bool postgres = db->backend != &sqlite_backend;
+    struct migration list = {
+        .db = db, .session = session, .owner = own ? "weir" : "service", .portable = true};
+    list.texts = own ? tables_of(db->backend) : db->settings.migrations;
+    if (!own && postgres && db->settings.postgres_migrations) {
+        list.texts = db->settings.postgres_migrations;
+        list.portable = false;
+    }
+    if (!list.texts)
+        list.texts = none;
+    while (list.texts[list.known])
+        list.known++;
+    return list;
+}
 
-    enum weir_status status = connection_script(connection, "PRAGMA foreign_keys = OFF", err);
-    bool more = true;
-    while (status == WEIR_OK && more)
-        status = step(connection, owner, migrations, known, &more, err);
+enum weir_status migrate(struct weir_sql *db, struct sql_session *session, struct weir_error *err)
+{
+    enum weir_status status = db->backend->migration(session, MIGRATION_ENTER, err);
+    for (int i = 0; i < 2; i++) {
+        struct migration list = list_of(db, session, i == 0);
+        bool more = true;
+        while (status == WEIR_OK && more)
+            status = step(&list, &more, err);
+    }
     struct weir_error ignored = {0};
-    enum weir_status restored = connection_script(connection, "PRAGMA foreign_keys = ON", &ignored);
+    enum weir_status restored = db->backend->migration(session, MIGRATION_LEAVE, &ignored);
     if (status == WEIR_OK && restored != WEIR_OK) {
         *err = ignored;
         status = restored;

@@ -16,8 +16,9 @@
 
 #include "core/context.h"
 #include "data/sql.h"
-#include "data/store.h"
 #include "data/window.h"
+
+#define CLUSTER_SIZE 64 /* of a broker cluster's id */
 
 /* Where rows go: the producer, or a test. As weir_producer_send(). */
 struct relay_sink {

@@ -2,10 +2,12 @@
 
 #include <stddef.h>
 
+#include "data/backend.h"
+
 /* Never change one that was released: add another.
  *
  * There is one writer, so ids grow in the order of commits, and "published up to here" is one number. */
-const char *const tables_migrations[] = {
+static const char *const tables_sqlite[] = {
     "CREATE TABLE weir_outbox (\n"
     "    id INTEGER PRIMARY KEY AUTOINCREMENT,\n"
     "    message_id TEXT NOT NULL,\n"
@@ -49,3 +51,9 @@ const char *const tables_migrations[] = {
     "    UNIQUE (method, message_id));\n",
     NULL,
 };
+
+const char *const *tables_of(const struct sql_backend *backend)
+{
+    (void)backend;
+    return tables_sqlite;
+}

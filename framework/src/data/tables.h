@@ -2,6 +2,9 @@
 #ifndef WEIR_DATA_TABLES_H
 #define WEIR_DATA_TABLES_H
 
-extern const char *const tables_migrations[];
+struct sql_backend;
+
+/* As migrations, NULL at the end. */
+const char *const *tables_of(const struct sql_backend *backend);
 
 #endif

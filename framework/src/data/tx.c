@@ -8,7 +8,11 @@
 #include <weir/clock.h>
 
 #include "core/memory.h"
+#include "core/random.h"
 #include "data/sql.h"
+
+#define ATTEMPTS_MAX 30
+#define BACKOFF_MAX_MS 250
 
 struct commit_hook {
     void (*committed)(void *arg);
@@ -21,9 +25,12 @@ struct weir_tx {
     struct weir_call *call; /* NULL: weir's own */
     struct weir_context *context;
     struct weir_arena *arena;
-    bool entered; /* counts as active */
-    bool turn;    /* has the writer's turn */
+    bool entered;                /* counts as active */
+    struct sql_session *session; /* NULL: none, or ended */
     bool ended;
+    bool lost;                  /* against another transaction: may be tried again */
+    int attempt;                /* of weir_sql_attempt(); 0: none of its */
+    enum weir_status outcome;   /* of the commit, once ended */
     struct weir_error *failure; /* the first; NULL: none */
     struct weir_rows *rows;     /* not ended */
     struct commit_hook *hooks, **last_hook;
@@ -35,8 +42,8 @@ struct weir_rows {
     struct weir_call *call;
     struct weir_context *context;
     struct weir_arena *arena;
-    struct reader *reader;
-    struct statement *statement; /* NULL: over */
+    struct sql_session *session;
+    struct sql_cursor *cursor; /* NULL: over */
     bool on_row;
     struct weir_error *failure;
     struct weir_rows *next, **link; /* of its transaction */
@@ -57,6 +64,14 @@ enum weir_status sql_fail(struct weir_tx *tx, const struct weir_error *err)
     if (!tx->failure)
         tx->failure = keep_error(tx->arena, tx->call, err);
     return tx->failure->status;
+}
+
+/* The same for what the database says. */
+static enum weir_status database_fails(struct weir_tx *tx, const struct weir_error *err)
+{
+    if (!tx->failure)
+        tx->lost = err->status == WEIR_ABORTED;
+    return sql_fail(tx, err);
 }
 
 /* OK: a statement may run. */
@@ -81,19 +96,18 @@ static enum weir_status check(struct weir_tx *tx)
 static void rows_stop(struct weir_rows *rows)
 {
     rows->on_row = false;
-    if (!rows->statement)
+    struct sql_cursor *cursor = rows->cursor;
+    if (!cursor)
         return;
-    struct connection *connection = rows->reader ? &rows->reader->connection : &rows->db->writer.connection;
-    connection_release(connection, rows->statement);
-    rows->statement = NULL;
+    rows->cursor = NULL;
     if (rows->tx) {
+        rows->db->backend->release(rows->session, cursor);
         *rows->link = rows->next;
         if (rows->next)
             rows->next->link = rows->link;
         return;
     }
-    sql_give_reader(rows->db, rows->reader);
-    rows->reader = NULL;
+    rows->db->backend->read_end(rows->db, rows->session, cursor);
     sql_leave(rows->db);
 }
 
@@ -101,7 +115,7 @@ static void rows_fail(struct weir_rows *rows, const struct weir_error *err)
 {
     rows_stop(rows);
     if (rows->tx) {
-        sql_fail(rows->tx, err);
+        database_fails(rows->tx, err);
         rows->failure = rows->tx->failure;
     } else if (!rows->failure) {
         rows->failure = keep_error(rows->arena, rows->call, err);
@@ -129,8 +143,8 @@ struct weir_rows *weir_sql_query_values(struct weir_tx *tx, const char *sql, con
         return rows;
     }
     struct weir_error err = {0};
-    rows->statement = connection_prepare(&tx->db->writer.connection, sql, values, count, true, &err);
-    if (!rows->statement) {
+    rows->session = tx->session;
+    if (tx->db->backend->query(tx->session, sql, values, count, &rows->cursor, &err) != WEIR_OK) {
         rows_fail(rows, &err);
         return rows;
     }
@@ -158,14 +172,9 @@ struct weir_rows *sql_read(struct weir_sql *db, struct weir_call *call, struct w
         rows_fail(rows, &err);
         return rows;
     }
-    rows->reader = sql_take_reader(db, context, &err);
-    if (rows->reader)
-        rows->statement = connection_prepare(&rows->reader->connection, sql, values, count, true, &err);
-    if (rows->statement)
+    if (db->backend->read(db, context, sql, values, count, &rows->session, &rows->cursor, &err) == WEIR_OK)
         return rows;
-    if (rows->reader)
-        sql_give_reader(db, rows->reader);
-    rows->reader = NULL;
+    rows->cursor = NULL;
     sql_leave(db);
     rows_fail(rows, &err);
     return rows;
@@ -179,79 +188,83 @@ struct weir_rows *weir_sql_read_values(struct weir_call *call, struct weir_sql *
 
 bool weir_rows_next(struct weir_rows *rows)
 {
-    if (!rows->statement)
+    if (!rows->cursor)
         return false;
     if (rows->tx && check(rows->tx) != WEIR_OK) {
         rows_fail(rows, rows->tx->failure);
         return false;
     }
     struct weir_error err = {0};
-    struct connection *connection = rows->reader ? &rows->reader->connection : &rows->db->writer.connection;
-    int code = connection_step(connection, rows->statement, &err);
-    if (code == SQLITE_ROW) {
-        rows->on_row = true;
-        return true;
-    }
-    if (code == SQLITE_DONE)
-        rows_stop(rows); /* a reader goes back, its snapshot ends */
-    else
+    int found = rows->db->backend->next(rows->session, rows->cursor, &err);
+    rows->on_row = found > 0;
+    if (found == 0)
+        rows_stop(rows); /* a connection goes back, its snapshot ends */
+    else if (found < 0)
         rows_fail(rows, &err);
-    return false;
+    return found > 0;
 }
 
-/* NULL when there is no such value, which fails the rows: a mistake of the author's. */
-static sqlite3_stmt *at(const struct weir_rows *rows, int column)
+/* False when there is no such value, which fails the rows: a mistake of the author's. */
+static bool is_there(const struct weir_rows *rows, int column)
 {
-    if (rows->on_row && column >= 0 && column < sqlite3_data_count(rows->statement->handle))
-        return rows->statement->handle;
+    const struct sql_backend *backend = rows->db->backend;
+    int columns = rows->on_row ? backend->columns(rows->cursor) : 0;
+    if (rows->on_row && column >= 0 && column < columns)
+        return true;
     struct weir_error err = {0};
     if (rows->on_row)
         weir_fail(&err, WEIR_INTERNAL, "%s: there is no column %d, the first of %d is 0: %.160s",
-                  rows->db->name, column, sqlite3_data_count(rows->statement->handle),
-                  sqlite3_sql(rows->statement->handle));
+                  rows->db->name, column, columns, backend->text_of(rows->cursor));
     else
         weir_fail(&err, WEIR_INTERNAL, "%s: a column was read without a row: weir_rows_next() gives one",
                   rows->db->name);
     rows_fail((struct weir_rows *)rows, &err);
-    return NULL;
+    return false;
+}
+
+/* Zero when there is none. */
+static struct weir_value value_of(const struct weir_rows *rows, int column, int type)
+{
+    struct weir_value value = {.type = WEIR_VALUE_NULL};
+    struct weir_error err = {0};
+    if (!is_there(rows, column))
+        return value;
+    if (rows->db->backend->value(rows->cursor, column, type, &value, &err) == WEIR_OK)
+        return value;
+    rows_fail((struct weir_rows *)rows, &err);
+    return (struct weir_value){.type = WEIR_VALUE_NULL};
 }
 
 bool weir_rows_null(const struct weir_rows *rows, int column)
 {
-    sqlite3_stmt *statement = at(rows, column);
-    return !statement || sqlite3_column_type(statement, column) == SQLITE_NULL;
+    return !is_there(rows, column) || rows->db->backend->is_null(rows->cursor, column);
 }
 
 int64_t weir_rows_int(const struct weir_rows *rows, int column)
 {
-    sqlite3_stmt *statement = at(rows, column);
-    return statement ? sqlite3_column_int64(statement, column) : 0;
+    return value_of(rows, column, WEIR_VALUE_INT).as.integer;
 }
 
 double weir_rows_double(const struct weir_rows *rows, int column)
 {
-    sqlite3_stmt *statement = at(rows, column);
-    return statement ? sqlite3_column_double(statement, column) : 0;
+    struct weir_value value = value_of(rows, column, WEIR_VALUE_DOUBLE);
+    return value.type == WEIR_VALUE_NULL ? 0 : value.as.number;
 }
 
 char *weir_rows_text(const struct weir_rows *rows, int column)
 {
-    sqlite3_stmt *statement = at(rows, column);
-    const unsigned char *text = statement ? sqlite3_column_text(statement, column) : NULL;
-    size_t size = text ? (size_t)sqlite3_column_bytes(statement, column) : 0;
-    return weir_arena_text(rows->arena, weir_bytes(text, size));
+    struct weir_value value = value_of(rows, column, WEIR_VALUE_TEXT);
+    return weir_arena_text(rows->arena, value.type == WEIR_VALUE_NULL ? weir_bytes(NULL, 0) : value.as.bytes);
 }
 
 struct weir_bytes weir_rows_bytes(const struct weir_rows *rows, int column)
 {
-    sqlite3_stmt *statement = at(rows, column);
-    const void *data = statement ? sqlite3_column_blob(statement, column) : NULL;
-    if (!data)
+    struct weir_value value = value_of(rows, column, WEIR_VALUE_BYTES);
+    if (value.type == WEIR_VALUE_NULL || !value.as.bytes.data)
         return weir_bytes(NULL, 0);
-    size_t size = (size_t)sqlite3_column_bytes(statement, column);
-    void *copy = weir_arena_alloc(rows->arena, size);
-    memcpy(copy, data, size);
-    return weir_bytes(copy, size);
+    void *copy = weir_arena_alloc(rows->arena, value.as.bytes.size);
+    memcpy(copy, value.as.bytes.data, value.as.bytes.size);
+    return weir_bytes(copy, value.as.bytes.size);
 }
 
 enum weir_status weir_rows_end(struct weir_rows *rows)
@@ -267,8 +280,8 @@ const struct weir_error *sql_rows_error(const struct weir_rows *rows)
 
 /* ---- Transactions ---- */
 
-struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct weir_context *context,
-                          struct weir_arena *arena)
+struct weir_tx *sql_begin_at(struct weir_sql *db, struct weir_call *call, struct weir_context *context,
+                             struct weir_arena *arena, enum sql_isolation isolation)
 {
     struct weir_tx *tx = weir_arena_zalloc(arena, sizeof *tx);
     tx->db = db;
@@ -281,10 +294,19 @@ struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct we
 
     struct weir_error err = {0};
     tx->entered = sql_enter(db, &err) == WEIR_OK;
-    tx->turn = tx->entered && writer_enter(&db->writer, context, call, &err) == WEIR_OK;
-    if (!tx->turn)
+    if (!tx->entered) {
         sql_fail(tx, &err);
+    } else if (db->backend->begin(db, context, call, isolation, &tx->session, &err) != WEIR_OK) {
+        tx->session = NULL;
+        database_fails(tx, &err);
+    }
     return tx;
+}
+
+struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct weir_context *context,
+                          struct weir_arena *arena)
+{
+    return sql_begin_at(db, call, context, arena, (enum sql_isolation)db->settings.isolation);
 }
 
 struct weir_tx *weir_sql_begin(struct weir_call *call, struct weir_sql *db)
@@ -298,9 +320,9 @@ static enum weir_status end(struct weir_tx *tx, bool keep, struct weir_error *er
     while (tx->rows)
         rows_stop(tx->rows);
     enum weir_status status = WEIR_OK;
-    if (tx->turn)
-        status = writer_leave(&tx->db->writer, keep, err);
-    tx->turn = false;
+    if (tx->session)
+        status = tx->db->backend->end(tx->db, tx->session, keep, err);
+    tx->session = NULL;
     if (tx->entered)
         sql_leave(tx->db);
     tx->entered = false;
@@ -308,12 +330,12 @@ static enum weir_status end(struct weir_tx *tx, bool keep, struct weir_error *er
     return status;
 }
 
-enum weir_status weir_sql_commit(struct weir_tx *tx)
+static enum weir_status commit_it(struct weir_tx *tx)
 {
     struct weir_error err = {0};
     bool keep = check(tx) == WEIR_OK;
     if (end(tx, keep, &err) != WEIR_OK && keep)
-        return sql_fail(tx, &err);
+        return database_fails(tx, &err);
     if (!keep) {
         if (tx->call)
             weir_call_set_error(tx->call, tx->failure);
@@ -324,11 +346,58 @@ enum weir_status weir_sql_commit(struct weir_tx *tx)
     return WEIR_OK;
 }
 
+enum weir_status weir_sql_commit(struct weir_tx *tx)
+{
+    tx->outcome = commit_it(tx);
+    return tx->outcome;
+}
+
 void weir_sql_rollback(struct weir_tx *tx)
 {
     struct weir_error ignored = {0};
     if (!tx->ended)
         (void)end(tx, false, &ignored);
+}
+
+/* ---- Attempts ---- */
+
+/* 5 ms, doubled each time, half of it by chance, so that those who met do not meet again. False: no time is left. */
+static bool wait_for_next_attempt(const struct weir_tx *tx)
+{
+    int doublings = tx->attempt - 1;
+    int64_t longest_ms = doublings < 6 ? INT64_C(5) << doublings : BACKOFF_MAX_MS;
+    uint32_t chance;
+    random_bytes(&chance, sizeof chance);
+    int64_t ms = longest_ms / 2 + chance % (uint32_t)(longest_ms / 2 + 1);
+    return weir_context_left_ms(tx->context) > ms && weir_context_sleep(tx->context, ms) == WEIR_OK;
+}
+
+bool weir_sql_attempt(struct weir_call *call, struct weir_sql *db, struct weir_tx **tx)
+{
+    struct weir_tx *last = *tx;
+    int attempt = last ? last->attempt + 1 : 1;
+    if (last) {
+        bool committed = !last->ended && weir_sql_commit(last) == WEIR_OK;
+        if (committed || !last->lost || attempt > ATTEMPTS_MAX || !wait_for_next_attempt(last))
+            return false;
+        weir_call_set_error(call, &(struct weir_error){0});
+    }
+    *tx = weir_sql_begin(call, db);
+    (*tx)->attempt = attempt;
+    if (weir_sql_status(*tx) == WEIR_OK)
+        return true;
+    (*tx)->outcome = commit_it(*tx);
+    return false;
+}
+
+enum weir_status weir_sql_outcome(struct weir_tx *tx)
+{
+    if (!tx->ended) {
+        weir_sql_rollback(tx);
+        tx->outcome =
+            weir_sql_fail(tx, WEIR_INTERNAL, "%s: the loop was left before its commit", tx->db->name);
+    }
+    return tx->outcome;
 }
 
 enum weir_status weir_sql_fail(struct weir_tx *tx, enum weir_status status, const char *format, ...)
@@ -391,13 +460,24 @@ int64_t weir_sql_exec_values(struct weir_tx *tx, const char *sql, const struct w
         return -1;
     struct weir_error err = {0};
     int64_t changed = 0;
-    if (connection_exec(&tx->db->writer.connection, sql, values, count, &changed, &err) == WEIR_OK)
+    if (tx->db->backend->exec(tx->session, sql, values, count, &changed, &err) == WEIR_OK)
         return changed;
-    sql_fail(tx, &err);
+    database_fails(tx, &err);
     return -1;
+}
+
+enum weir_status sql_exec_later(struct weir_tx *tx, const char *sql, const struct weir_value *values,
+                                int count)
+{
+    struct weir_error err = {0};
+    if (check(tx) != WEIR_OK)
+        return tx->failure->status;
+    if (tx->db->backend->exec_later(tx->session, sql, values, count, &err) == WEIR_OK)
+        return WEIR_OK;
+    return database_fails(tx, &err);
 }
 
 int64_t sql_last_id(struct weir_tx *tx)
 {
-    return tx->turn ? sqlite3_last_insert_rowid(tx->db->writer.connection.handle) : 0;
+    return tx->session ? tx->db->backend->last_id(tx->session) : 0;
 }

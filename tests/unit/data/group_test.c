@@ -8,12 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data/sqlite_backend.h"
+
 static int set_up(void **state)
 {
     static struct kit kit;
     kit_open(&kit, NULL);
     assert_int_equal(kit_start(&kit), WEIR_OK);
-    kit.db->writer.group_age_max_ns = WEIR_NEVER; /* however slow the machine is */
+    sqlite_of(kit.db)->writer.group_age_max_ns = WEIR_NEVER; /* however slow the machine is */
     *state = &kit;
     return 0;
 }
@@ -53,9 +55,9 @@ static void *run_unit(void *self)
 
 static int64_t waiting(struct kit *kit)
 {
-    pthread_mutex_lock(&kit->db->writer.lock);
-    int64_t count = kit->db->writer.waiting;
-    pthread_mutex_unlock(&kit->db->writer.lock);
+    pthread_mutex_lock(&sqlite_of(kit->db)->writer.lock);
+    int64_t count = sqlite_of(kit->db)->writer.waiting;
+    pthread_mutex_unlock(&sqlite_of(kit->db)->writer.lock);
     return count;
 }
 
@@ -117,7 +119,7 @@ static void those_who_wait_share_one_commit_and_a_rollback_takes_only_its_own(vo
 static void a_group_of_one_shares_nothing(void **state)
 {
     struct kit *kit = *state;
-    kit->db->writer.group_max = 1;
+    sqlite_of(kit->db)->writer.group_max = 1;
     struct unit units[] = {{.sql = "INSERT INTO items (id, n) VALUES (2, 2)"},
                            {.sql = "INSERT INTO items (id, n) VALUES (3, 3)"}};
     struct weir_call *call = kit_call(20000);
@@ -185,7 +187,7 @@ static int refuse(void *self)
 static void a_commit_that_fails_fails_for_all_who_share_it(void **state)
 {
     struct kit *kit = *state;
-    sqlite3 *handle = kit->db->writer.connection.handle;
+    sqlite3 *handle = sqlite_of(kit->db)->writer.connection.handle;
     struct unit other = {.sql = "INSERT INTO items (id, n) VALUES (2, 2)"};
     struct weir_call *call = kit_call(20000);
     struct weir_tx *first = weir_sql_begin(call, kit->db);
@@ -207,8 +209,9 @@ static void a_full_disk_is_told_and_passes(void **state)
 {
     struct kit *kit = *state;
     struct weir_error err = {0};
-    assert_int_equal(connection_script(&kit->db->writer.connection, "PRAGMA max_page_count = 1", &err),
-                     WEIR_OK);
+    assert_int_equal(
+        connection_script(&sqlite_of(kit->db)->writer.connection, "PRAGMA max_page_count = 1", &err),
+        WEIR_OK);
     struct unit big = {.sql = "INSERT INTO items (id, n, name) VALUES (2, 2, hex(zeroblob(50000)))"};
     struct weir_call *call = kit_call(20000);
     struct weir_tx *first = weir_sql_begin(call, kit->db);
@@ -221,8 +224,9 @@ static void a_full_disk_is_told_and_passes(void **state)
     assert_string_equal(big.text, "db: database or disk is full");
     assert_true(status == WEIR_OK || status == WEIR_ABORTED);
     assert_int_equal(kit_number(kit, "SELECT count(*) FROM items"), status == WEIR_OK);
-    assert_int_equal(connection_script(&kit->db->writer.connection, "PRAGMA max_page_count = 1000000", &err),
-                     WEIR_OK);
+    assert_int_equal(
+        connection_script(&sqlite_of(kit->db)->writer.connection, "PRAGMA max_page_count = 1000000", &err),
+        WEIR_OK);
     assert_int_equal(kit_run(kit, big.sql), WEIR_OK);
     weir_call_background_end(call);
 }
@@ -239,14 +243,14 @@ static void waiting_for_the_turn_ends_at_the_deadline_the_cancel_and_the_timeout
     assert_string_equal(weir_call_error(call)->text, "db: the writer's turn did not come in time");
     weir_call_background_end(call);
 
-    kit->db->writer.busy_timeout_ms = 20;
+    sqlite_of(kit->db)->writer.busy_timeout_ms = 20;
     call = kit_call(20000);
     tx = weir_sql_begin(call, kit->db);
     assert_int_equal(weir_sql_commit(tx), WEIR_UNAVAILABLE);
     assert_string_equal(weir_call_error(call)->text, "db: the writer's turn did not come within 20 ms");
     weir_call_background_end(call);
 
-    kit->db->writer.busy_timeout_ms = 20000;
+    sqlite_of(kit->db)->writer.busy_timeout_ms = 20000;
     call = kit_call(20000);
     context_end(weir_call_context(call), WEIR_CANCELLED);
     tx = weir_sql_begin(call, kit->db);
@@ -268,13 +272,13 @@ static void another_process_that_writes_is_waited_for_within_the_timeout(void **
     struct weir_tx *open = weir_sql_begin(theirs, other.db);
     weir_sql_exec(open, "INSERT INTO items (id, n) VALUES (1, 1)");
 
-    kit->db->writer.busy_timeout_ms = 30;
+    sqlite_of(kit->db)->writer.busy_timeout_ms = 30;
     struct unit ours = {.kit = kit, .sql = "INSERT INTO items (id, n) VALUES (2, 2)"};
     run_unit(&ours);
     assert_int_equal(ours.status, WEIR_UNAVAILABLE);
     assert_string_equal(ours.text, "db: database is locked");
 
-    kit->db->writer.busy_timeout_ms = 10000;
+    sqlite_of(kit->db)->writer.busy_timeout_ms = 10000;
     pthread_create(&ours.thread, NULL, run_unit, &ours);
     assert_int_equal(weir_sql_commit(open), WEIR_OK);
     join(&ours, 1);

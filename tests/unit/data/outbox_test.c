@@ -6,6 +6,7 @@
 
 #include "core/condition.h"
 #include "data/outbox.h"
+#include "data/sqlite_store.h"
 #include "echo.weir.h"
 #include "wait.h"
 

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/sqlite_backend.h"
+
 struct fixture {
     struct kit kit;
     struct weir_call *call;
@@ -351,6 +353,52 @@ static void only_a_commit_tells_those_who_wait_for_one(void **state)
     assert_int_equal(told, 2);
 }
 
+static void a_loop_of_attempts_commits_when_its_body_has_run_through(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_tx *tx = NULL;
+    int turns = 0;
+    while (weir_sql_attempt(f->call, f->kit.db, &tx)) {
+        turns++;
+        if (weir_sql_exec(tx, "INSERT INTO items (id, n) VALUES (1, 5)") == 1)
+            continue;
+    }
+    assert_int_equal(weir_sql_outcome(tx), WEIR_OK);
+    assert_int_equal(turns, 1);
+    assert_int_equal(kit_number(&f->kit, "SELECT n FROM items"), 5);
+}
+
+static void a_loop_of_attempts_ends_with_what_its_author_fails_and_what_breaks(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const statements[] = {"UPDATE items SET n = 1", "INSERT INTO nowhere VALUES (1)"};
+    static const enum weir_status outcomes[] = {WEIR_ABORTED, WEIR_INTERNAL};
+    for (int i = 0; i < 2; i++) {
+        struct weir_tx *tx = NULL;
+        int turns = 0;
+        while (weir_sql_attempt(f->call, f->kit.db, &tx)) {
+            turns++;
+            weir_sql_exec_values(tx, statements[i], NULL, 0);
+            weir_sql_fail(tx, WEIR_ABORTED, "the author's own");
+        }
+        assert_int_equal(weir_sql_outcome(tx), outcomes[i]);
+        assert_int_equal(turns, 1);
+    }
+}
+
+static void who_leaves_a_loop_of_attempts_has_rolled_back(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(f->call, f->kit.db, &tx)) {
+        weir_sql_exec(tx, "INSERT INTO items (id, n) VALUES (1, 5)");
+        break;
+    }
+    assert_int_equal(weir_sql_outcome(tx), WEIR_INTERNAL);
+    assert_string_equal(error_of(f), "db: the loop was left before its commit");
+    assert_int_equal(kit_number(&f->kit, "SELECT count(*) FROM items"), 0);
+}
+
 static void a_stop_refuses_the_new_and_waits_for_the_open(void **state)
 {
     struct fixture *f = *state;
@@ -432,6 +480,9 @@ int main(void)
         TEST(a_file_that_may_not_be_written_is_no_database_to_start_with),
         TEST(more_statements_than_the_cache_holds_still_run),
         TEST(only_a_commit_tells_those_who_wait_for_one),
+        TEST(a_loop_of_attempts_commits_when_its_body_has_run_through),
+        TEST(a_loop_of_attempts_ends_with_what_its_author_fails_and_what_breaks),
+        TEST(who_leaves_a_loop_of_attempts_has_rolled_back),
         TEST(a_stop_refuses_the_new_and_waits_for_the_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

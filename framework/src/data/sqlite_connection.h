@@ -3,8 +3,8 @@
  * A connection belongs to one thread at a time; handing it on is the owner's matter (a lock). What it does is
  * done for a context: once that is over a running statement is interrupted, and a wait for another process's
  * lock ends. `err` is never NULL here. */
-#ifndef WEIR_DATA_CONNECTION_H
-#define WEIR_DATA_CONNECTION_H
+#ifndef WEIR_DATA_SQLITE_CONNECTION_H
+#define WEIR_DATA_SQLITE_CONNECTION_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,16 +1,15 @@
 /* What the relay reads from and writes to its tables. See tables.c for what they mean. */
-#ifndef WEIR_DATA_STORE_H
-#define WEIR_DATA_STORE_H
+#ifndef WEIR_DATA_SQLITE_STORE_H
+#define WEIR_DATA_SQLITE_STORE_H
 
 #include <weir/context.h>
 #include <weir/error.h>
 
-#include "data/connection.h"
+#include "data/outbox.h"
+#include "data/sqlite_connection.h"
 #include "data/window.h"
 
 struct weir_sql;
-
-#define CLUSTER_SIZE 64
 
 struct store_state {
     int64_t published; /* all rows up to this id are on the broker */

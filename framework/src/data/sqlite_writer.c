@@ -1,4 +1,4 @@
-#include "data/writer.h"
+#include "data/sqlite_writer.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -34,8 +34,11 @@ struct turn_waiter {
     struct turn_waiter *next;
 };
 
-void writer_init(struct writer *writer, int64_t group_max, int64_t busy_timeout_ms)
+void writer_init(struct writer *writer, _Atomic int64_t *units, _Atomic int64_t *commits, int64_t group_max,
+                 int64_t busy_timeout_ms)
 {
+    writer->units = units;
+    writer->commits = commits;
     writer->group_max = group_max;
     writer->group_age_max_ns = GROUP_AGE_MAX_NS;
     writer->busy_timeout_ms = busy_timeout_ms;
@@ -189,8 +192,8 @@ static void end_transaction(struct writer *writer, struct group *group)
     if (err->status == WEIR_OK && group->kept > 0) {
         if (connection_check_file(&writer->connection, err) == WEIR_OK &&
             connection_control(&writer->connection, "COMMIT", err) == WEIR_OK) {
-            atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
-            atomic_fetch_add_explicit(&writer->units, group->kept, memory_order_relaxed);
+            atomic_fetch_add_explicit(writer->commits, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(writer->units, group->kept, memory_order_relaxed);
         } else {
             weir_error_prefix(err, "commit failed");
         }

@@ -14,12 +14,12 @@
  *
  * Lock discipline: `lock` guards the queue, the turn and groups; the connection belongs to who has the turn.
  */
-#ifndef WEIR_DATA_WRITER_H
-#define WEIR_DATA_WRITER_H
+#ifndef WEIR_DATA_SQLITE_WRITER_H
+#define WEIR_DATA_SQLITE_WRITER_H
 
 #include <pthread.h>
 
-#include "data/connection.h"
+#include "data/sqlite_connection.h"
 
 struct group;
 struct turn_waiter;
@@ -37,11 +37,12 @@ struct writer {
     int64_t waiting;     /* how many these are */
     struct group *group; /* the open transaction; NULL: none */
 
-    _Atomic int64_t units;   /* durable */
-    _Atomic int64_t commits; /* that made them so */
+    _Atomic int64_t *units;   /* durable. Borrows */
+    _Atomic int64_t *commits; /* that made them so. Borrows */
 };
 
-void writer_init(struct writer *writer, int64_t group_max, int64_t busy_timeout_ms);
+void writer_init(struct writer *writer, _Atomic int64_t *units, _Atomic int64_t *commits, int64_t group_max,
+                 int64_t busy_timeout_ms);
 /* Nobody has the turn or waits. */
 void writer_clean_up(struct writer *writer);
 

@@ -1,4 +1,4 @@
-#include "data/store.h"
+#include "data/sqlite_store.h"
 
 #include <stdio.h>
 

@@ -13,6 +13,8 @@
 #include "core/condition.h"
 #include "core/memory.h"
 #include "data/outbox.h"
+#include "data/sqlite_backend.h"
+#include "data/sqlite_store.h"
 
 #define READ_MAX 256
 #define LOCK_FILE_LOOK_NS (50 * WEIR_NS_PER_MS)
@@ -134,7 +136,7 @@ struct sender {
 static bool take_lock_file(struct sender *sender)
 {
     struct weir_outbox *outbox = sender->outbox;
-    char *path = memory_printf("%s.relay", outbox->db->path);
+    char *path = memory_printf("%s.relay", sqlite_of(outbox->db)->path);
     outbox->lock_file = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     if (outbox->lock_file < 0)
         weir_log_error("the outbox has no lock file", weir_field_text("path", path),
@@ -171,8 +173,10 @@ static void try_later(struct sender *sender, const struct weir_error *err)
 static bool open_connection(struct sender *sender)
 {
     struct weir_outbox *outbox = sender->outbox;
-    struct connection_options options = {
-        .path = outbox->db->path, .read_only = true, .synchronous = "normal", .name = outbox->name};
+    struct connection_options options = {.path = sqlite_of(outbox->db)->path,
+                                         .read_only = true,
+                                         .synchronous = "normal",
+                                         .name = outbox->name};
     struct weir_error err = {0};
     while (weir_context_status(&outbox->send_context) == WEIR_OK) {
         if (connection_open(&sender->connection, &options, &outbox->send_context, &err) == WEIR_OK)

@@ -1,4 +1,4 @@
-#include "data/connection.h"
+#include "data/sqlite_connection.h"
 
 #include <ctype.h>
 #include <stdlib.h>
