@@ -77,6 +77,7 @@ struct weir_app {
     bool reload_asked; /* SIGHUP */
     int64_t base_ns;   /* the engine's 0 */
     int64_t next_progress_ns;
+    int64_t state_asked, next_state_ns;  /* SIGUSR1: how often since the last answer; none before */
     int64_t ping_every_ns, next_ping_ns; /* the service manager's watchdog; 0: none */
     /* The test kit's; NULL: none. Before each call, in the order of the calls, on the lifecycle's thread. */
     void (*called)(const struct weir_app *app, uint32_t part, enum op op);

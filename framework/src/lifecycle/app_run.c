@@ -20,6 +20,7 @@
 
 #define LOG_FLUSH_MS 100 /* while nobody reads it; of report_ms */
 #define PROGRESS_NS (2 * WEIR_NS_PER_S)
+#define STATE_NS WEIR_NS_PER_S /* from one answer to SIGUSR1 to the next */
 #define PINGS_IN_TIME 3 /* in the time of the service manager's watchdog: one may be late */
 
 static int64_t to_ms(const struct weir_app *app, int64_t ns)
@@ -156,11 +157,19 @@ static bool handle_message(struct weir_app *app, const struct message *message)
     return over;
 }
 
-/* What every component does now, for whoever sent SIGUSR1. */
+/* What every component does now, for whoever sent SIGUSR1. A storm of them would have this thread print and do nothing
+ * else: those of the next second are answered together, at its end. */
 static void say_state(struct weir_app *app, int64_t now)
 {
+    if (app->state_asked == 0 || now < app->next_state_ns)
+        return;
     struct weir_buffer text = {0};
     report_state(app->engine, app->name, to_ms(app, now), &text);
+    if (app->state_asked > 1)
+        weir_buffer_printf(&text, "this answers SIGUSR1 and %lld more of the last second\n",
+                           (long long)app->state_asked - 1);
+    app->state_asked = 0;
+    app->next_state_ns = now + STATE_NS;
     write_error(text.data, text.size);
     weir_buffer_free(&text);
 }
@@ -176,7 +185,7 @@ static bool handle_signal(struct weir_app *app, int signal, int64_t now)
     if (signal == SIGCHLD)
         process_reap();
     else if (signal == SIGUSR1)
-        say_state(app, now);
+        app->state_asked++;
     else if (signal == SIGHUP)
         app->reload_asked = true;
     else if (signal != PROCESS_HANGUP || !process_ignores_hangup())
@@ -243,6 +252,8 @@ static void wait_for_something(struct weir_app *app, int signals)
         until = app->next_progress_ns;
     if (app->ping_every_ns && app->next_ping_ns < until)
         until = app->next_ping_ns;
+    if (app->state_asked > 0 && app->next_state_ns < until)
+        until = app->next_state_ns;
     if (handover_next_limit(app->handover) < until)
         until = handover_next_limit(app->handover);
     struct pollfd sources[2 + HANDOVER_SOURCES] = {{.fd = signals, .events = POLLIN},
@@ -274,6 +285,7 @@ void app_serve(struct weir_app *app, int signals)
         over = hear(app, signals);
         app_reload_if_asked(app);
         say_progress(app, weir_now_ns());
+        say_state(app, weir_now_ns());
         ping(app, weir_now_ns());
     }
 }

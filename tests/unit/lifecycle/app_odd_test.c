@@ -95,6 +95,29 @@ static void thousands_of_signals_are_one_and_work_is_cut_at_its_time(void **stat
     process_free(&process);
 }
 
+/* Printed each time, a thousand answers keep the lifecycle's thread from the drain's return. */
+static void a_storm_of_sigusr1_is_answered_once_a_second_and_told_how_many_it_answers(void **state)
+{
+    (void)state;
+    struct process process;
+    start_ready(&process, "drain-waits", "--app.deadline_ms=2500");
+    int64_t begun = weir_now_ns();
+    while (weir_now_ns() - begun < 500 * WEIR_NS_PER_MS) {
+        kill(process.pid, SIGUSR1);
+        usleep(200);
+    }
+    process_await(&process, 0, " more of the last second\n"); /* none is left without an answer */
+    double took_s = (double)(weir_now_ns() - begun) / WEIR_NS_PER_S;
+    kill(process.pid, SIGTERM);
+    assert_exit(&process, EX_TEMPFAIL);
+    int answers = 0;
+    for (const char *at = weir_buffer_text(&process.said); (at = strstr(at, "waits for\n")); at++)
+        answers++;
+    assert_true(answers >= 2);
+    assert_true(answers <= 2 + (int)took_s);
+    process_free(&process);
+}
+
 /* As by a debugger, a hypervisor or a laptop's lid, in the middle of a drain. */
 static void a_process_that_was_frozen_past_its_deadline_ends_at_once_with_75(void **state)
 {
@@ -119,6 +142,7 @@ int main(void)
         cmocka_unit_test(a_process_that_a_callback_forks_never_goes_on_as_the_service),
         cmocka_unit_test(a_callback_that_ends_its_thread_is_given_up),
         cmocka_unit_test(thousands_of_signals_are_one_and_work_is_cut_at_its_time),
+        cmocka_unit_test(a_storm_of_sigusr1_is_answered_once_a_second_and_told_how_many_it_answers),
         cmocka_unit_test(a_process_that_was_frozen_past_its_deadline_ends_at_once_with_75),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
