@@ -100,6 +100,7 @@ static enum weir_status sqlite_migrated(struct weir_sql *db, struct sql_session 
         reader->next = sqlite->free_readers;
         sqlite->free_readers = reader;
     }
+    connection_of(session)->owner = &db->component;
     return WEIR_OK;
 }
 

@@ -10,6 +10,8 @@
 
 /* Virtual machine steps between two looks at the context: about 20 us. */
 #define STEPS_BETWEEN_LOOKS 1000
+/* A lock that another process holds for longer is no transaction of a service. */
+#define LOCK_OUTAGE_NS WEIR_NS_PER_S
 
 static enum weir_status context_status(const struct connection *connection)
 {
@@ -49,6 +51,8 @@ static enum weir_status status_of(const struct connection *connection, int code)
     case SQLITE_PROTOCOL:
     case SQLITE_FULL: /* the disk: a matter of the server's, which passes */
         return WEIR_UNAVAILABLE;
+    case SQLITE_READONLY: /* of a reader: the author's mistake */
+        return connection->owner ? WEIR_UNAVAILABLE : WEIR_INTERNAL;
     case SQLITE_NOMEM:
     case SQLITE_TOOBIG:
         return WEIR_RESOURCE_EXHAUSTED;
@@ -62,9 +66,25 @@ static enum weir_status status_of(const struct connection *connection, int code)
     }
 }
 
+/* Not the statement's fault, and not over with it. Who was not let in for a moment has met somebody else at work. */
+static bool is_outage(const struct connection *connection, int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_BUSY:
+        return weir_now_ns() - connection->lock_waited_ns >= LOCK_OUTAGE_NS;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_FULL:
+    case SQLITE_READONLY:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The statement's text is for the author: it is left out where the client is shown the error. */
-static enum weir_status fail(const struct connection *connection, int code, const char *sql,
-                             struct weir_error *err)
+static enum weir_status explain(const struct connection *connection, int code, const char *sql,
+                                struct weir_error *err)
 {
     enum weir_status status = status_of(connection, code);
     if (code == SQLITE_AUTH)
@@ -82,6 +102,15 @@ static enum weir_status fail(const struct connection *connection, int code, cons
         return weir_fail(err, status, "%s: %s: %.160s", connection->name, sqlite3_errmsg(connection->handle),
                          sql);
     return weir_fail(err, status, "%s: %s", connection->name, sqlite3_errmsg(connection->handle));
+}
+
+static enum weir_status fail(const struct connection *connection, int code, const char *sql,
+                             struct weir_error *err)
+{
+    enum weir_status status = explain(connection, code, sql, err);
+    if (connection->owner && is_outage(connection, code))
+        component_away(connection->owner, err);
+    return status;
 }
 
 /* ---- What SQLite asks while it works ---- */
@@ -107,6 +136,8 @@ static int wait_for_lock(void *self, int attempt)
 {
     static const int delay_ms[] = {1, 1, 2, 3, 5, 10};
     struct connection *connection = self;
+    if (attempt == 0)
+        connection->lock_waited_ns = weir_now_ns();
     if (context_status(connection) != WEIR_OK || weir_now_ns() >= connection->busy_until_ns)
         return 0;
     int ms = delay_ms[attempt < 6 ? attempt : 5];
@@ -189,6 +220,7 @@ void connection_work_for(struct connection *connection, struct weir_context *con
 {
     connection->context = context;
     connection->busy_until_ns = weir_deadline_in_ms(busy_ms);
+    connection->lock_waited_ns = WEIR_NEVER;
     connection->over_since_ns = 0;
     connection->grace_ns = 0;
 }
@@ -205,8 +237,11 @@ enum weir_status connection_check_file(struct connection *connection, struct wei
     int code = sqlite3_file_control(connection->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (code != SQLITE_OK || !moved)
         return WEIR_OK;
-    return weir_fail(err, WEIR_UNAVAILABLE, "%s: the file %s was deleted or replaced", connection->name,
-                     sqlite3_db_filename(connection->handle, "main"));
+    weir_fail(err, WEIR_UNAVAILABLE, "%s: the file %s was deleted or replaced", connection->name,
+              sqlite3_db_filename(connection->handle, "main"));
+    if (connection->owner)
+        component_away(connection->owner, err);
+    return WEIR_UNAVAILABLE;
 }
 
 /* ---- Statements ---- */

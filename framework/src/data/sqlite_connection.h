@@ -16,6 +16,8 @@
 #include <weir/error.h>
 #include <weir/sql.h>
 
+#include "lifecycle/component.h"
+
 #define STATEMENTS_MAX 64
 
 struct statement {
@@ -32,6 +34,8 @@ struct connection {
     const char *name;             /* of the component, for errors. Borrows */
     struct weir_context *context; /* on whose behalf it works; NULL: is not interrupted */
     const atomic_bool *cut;       /* once true everything is interrupted. May be NULL */
+    struct weir_component *owner; /* of the one that writes: told when the database is away. Else NULL */
+    int64_t lock_waited_ns;       /* since when it waits for a lock of another process */
     int64_t busy_until_ns;        /* how long to wait for a lock of another process */
     int64_t over_since_ns;        /* when the context was first seen over; 0: not yet */
     int64_t grace_ns;             /* how much longer a statement may run then */

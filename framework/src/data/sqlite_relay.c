@@ -165,7 +165,7 @@ static bool take_lock_file(struct sender *sender)
 static void try_later(struct sender *sender, const struct weir_error *err)
 {
     struct weir_outbox *outbox = sender->outbox;
-    if (weir_context_status(&outbox->send_context) == WEIR_OK)
+    if (weir_context_status(&outbox->send_context) == WEIR_OK && !component_is_away(&outbox->db->component))
         weir_log_warn("the outbox cannot read its rows", weir_field_error(err));
     weir_context_sleep(&outbox->send_context, 200);
 }
@@ -416,7 +416,8 @@ static void mark(struct weir_outbox *outbox)
     pthread_mutex_unlock(&outbox->lock);
     struct weir_error err = {0};
     enum weir_status status = store_mark(outbox->db, &outbox->mark_context, published, &err);
-    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK)
+    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK &&
+        !component_is_away(&outbox->db->component)) /* which has said so */
         weir_log_warn("what is published could not be marked", weir_field_error(&err));
     if (status == WEIR_OK && published > atomic_load(&outbox->ever))
         atomic_store(&outbox->ever, published);
@@ -437,7 +438,8 @@ static void prune(struct weir_outbox *outbox)
     int64_t deleted = 0;
     enum weir_status status = store_prune(outbox->db, &outbox->mark_context, weir_unix_ns() / WEIR_NS_PER_MS,
                                           outbox->settings.keep_ms, PRUNE_BATCH, &deleted, &err);
-    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK)
+    if (status != WEIR_OK && weir_context_status(&outbox->mark_context) == WEIR_OK &&
+        !component_is_away(&outbox->db->component))
         weir_log_warn("published events stay in the outbox", weir_field_error(&err));
     pthread_mutex_lock(&outbox->lock);
     int64_t pause_ms = deleted == PRUNE_BATCH ? PRUNE_PAUSE_MS : prune_interval_ms(outbox);

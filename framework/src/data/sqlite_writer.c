@@ -16,12 +16,16 @@
 /* An interrupted write takes its whole group with it, so one that shares its group is given a little more. */
 #define GROUP_GRACE_NS (50 * WEIR_NS_PER_MS)
 
+/* How long who looks waits for another process's lock. */
+#define AWAY_LOCK_MS 250
+
 /* Those who wait do so by semaphores: who wakes has no lock to wait for, as behind a condition. */
 struct group {
     int64_t kept;
     int64_t waiting;       /* who left a unit in it */
     atomic_int references; /* the writer's, and theirs */
     int64_t begun_ns;
+    int64_t changes; /* of the connection, when it began */
     sem_t done;
     struct weir_error error; /* status OK: durable. To be read when done */
 };
@@ -136,6 +140,13 @@ static enum weir_status wait_for_turn(struct writer *writer, struct weir_context
                      (long long)writer->busy_timeout_ms);
 }
 
+/* Then one looks whether it is back, and nobody waits in line behind. */
+static bool is_away(const struct writer *writer)
+{
+    const struct weir_component *owner = writer->connection.owner;
+    return owner && atomic_load_explicit(&owner->away, memory_order_relaxed);
+}
+
 static enum weir_status take_turn(struct writer *writer, struct weir_context *context, const void *holder,
                                   bool idle, int64_t give_up_ns, struct weir_error *err)
 {
@@ -151,6 +162,9 @@ static enum weir_status take_turn(struct writer *writer, struct weir_context *co
                          writer->connection.name);
     if (free_turn)
         return WEIR_OK;
+    if (is_away(writer) && !idle)
+        return weir_fail(err, WEIR_UNAVAILABLE, "%s: the database is away, try again later",
+                         writer->connection.name);
     return wait_for_turn(writer, context, idle, give_up_ns, err);
 }
 
@@ -171,6 +185,7 @@ static enum weir_status begin_group(struct writer *writer, struct weir_error *er
     struct group *group = NEW(struct group);
     atomic_init(&group->references, 1);
     group->begun_ns = weir_now_ns();
+    group->changes = sqlite3_total_changes64(writer->connection.handle);
     sem_init(&group->done, 0, 0);
     writer->group = group;
     return WEIR_OK;
@@ -184,6 +199,12 @@ static void roll_back_all(struct writer *writer)
         weir_log_error("rollback failed", weir_field_error(&err));
 }
 
+static void database_is_back(struct writer *writer)
+{
+    if (writer->connection.owner)
+        component_back(writer->connection.owner);
+}
+
 /* Has the turn, not the lock. Ends the transaction; the group's error says how. */
 static void end_transaction(struct writer *writer, struct group *group)
 {
@@ -194,6 +215,9 @@ static void end_transaction(struct writer *writer, struct group *group)
             connection_control(&writer->connection, "COMMIT", err) == WEIR_OK) {
             atomic_fetch_add_explicit(writer->commits, 1, memory_order_relaxed);
             atomic_fetch_add_explicit(writer->units, group->kept, memory_order_relaxed);
+            /* One that changed nothing has written nothing: the disk may still be full. */
+            if (sqlite3_total_changes64(writer->connection.handle) != group->changes)
+                database_is_back(writer);
         } else {
             weir_error_prefix(err, "commit failed");
         }
@@ -267,6 +291,8 @@ enum weir_status writer_enter(struct writer *writer, struct weir_context *contex
         return status;
 
     int64_t left_ms = (give_up_ns - weir_now_ns()) / WEIR_NS_PER_MS;
+    if (left_ms > AWAY_LOCK_MS && is_away(writer))
+        left_ms = AWAY_LOCK_MS;
     connection_work_for(&writer->connection, context, left_ms > 0 ? left_ms : 0);
     if (!writer->group && begin_group(writer, err) != WEIR_OK) {
         pthread_mutex_lock(&writer->lock);

@@ -57,6 +57,7 @@ struct weir_app {
     struct weir_component *executor_component;
     struct executor *executor;
     bool running;
+    atomic_int outages;        /* that any component has had */
     struct late *_Atomic late; /* handles of components that were added while it ran */
 
     struct inbox inbox;

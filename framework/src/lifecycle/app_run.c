@@ -21,7 +21,7 @@
 #define LOG_FLUSH_MS 100 /* while nobody reads it; of report_ms */
 #define PROGRESS_NS (2 * WEIR_NS_PER_S)
 #define STATE_NS WEIR_NS_PER_S /* from one answer to SIGUSR1 to the next */
-#define PINGS_IN_TIME 3 /* in the time of the service manager's watchdog: one may be late */
+#define PINGS_IN_TIME 3        /* in the time of the service manager's watchdog: one may be late */
 
 static int64_t to_ms(const struct weir_app *app, int64_t ns)
 {

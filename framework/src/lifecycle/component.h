@@ -2,6 +2,8 @@
 #ifndef WEIR_LIFECYCLE_COMPONENT_H
 #define WEIR_LIFECYCLE_COMPONENT_H
 
+#include <stdatomic.h>
+
 #include <weir/component.h>
 
 #define COMPONENT_MAGIC UINT32_C(0x57656972) /* "Weir" */
@@ -26,6 +28,8 @@ struct weir_component {
     struct weir_app *app;
     const char *name; /* the lifecycle's copy */
     enum component_kind kind;
+    atomic_bool away;           /* see component_away() */
+    _Atomic int64_t changed_ns; /* when that began or ended last; 0: never */
 };
 
 /* Adds a component whose handle is embedded in `self`: `component` is its first member. Copies options. Reads
@@ -47,6 +51,20 @@ void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3
 
 /* No `--upgrade` while this component is part of the app; `why` says so to whoever asks, and lives as long. */
 void component_refuse_upgrade(struct weir_component *component, const char *why);
+
+/* ---- Outages ----
+ *
+ * A component that is up but cannot do its work for now says so, whatever its kind: a database that is locked by
+ * somebody else, full, or not reached. Readiness stays as it is, since another instance would have no better answer. Any
+ * thread. */
+
+/* The first of several is logged, and so is the end. */
+void component_away(struct weir_component *component, const struct weir_error *err);
+void component_back(struct weir_component *component);
+/* It, or anything that it needs, however indirectly. */
+bool component_is_away(const struct weir_component *component);
+/* The same, or it was at any time since then. */
+bool component_was_away(const struct weir_component *component, int64_t since_ns);
 
 /* The app's own parts, made by weir_app_new(). */
 struct weir_component *app_executor_component(struct weir_app *app);

@@ -43,7 +43,7 @@ static enum weir_status decide(struct kit *kit, struct weir_call *call, const Ec
         kit->told_to_end++;
         return weir_call_fail(call, WEIR_CANCELLED, "told to end");
     }
-    if (index_of(request) == kit->fail_index && kit->fail_times > 0) {
+    if ((kit->fail_index == KIT_ANY || index_of(request) == kit->fail_index) && kit->fail_times > 0) {
         kit->fail_times--;
         return weir_call_fail(call, kit->fail_status, "told to fail");
     }

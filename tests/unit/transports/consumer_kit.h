@@ -18,6 +18,7 @@
 
 #define KIT_MESSAGES_MAX 40000
 #define KIT_KEYS_MAX 512
+#define KIT_ANY (-2)
 
 struct kit {
     struct kit_broker *broker;
@@ -41,7 +42,7 @@ struct kit {
     bool blocked;               /* handlers wait until it is false, or their call is over */
     int block_index;            /* only this message's; -1: all */
     int told_to_end;            /* blocked handlers whose call was over */
-    int fail_index, fail_times; /* this message fails so many times */
+    int fail_index, fail_times; /* this message (KIT_ANY: each) fails so many times */
     enum weir_status fail_status;
     int sleep_us; /* each run */
     bool defer;   /* answers later: kit_answer_deferred() */

@@ -82,6 +82,7 @@ static void *poll_events(void *arg)
         serve(consumer);
         forget_tick(consumer);
         items_wake(consumer);
+        pause_tick(consumer);
         consumer_cancel_overdue(consumer);
         commit_tick(consumer);
         numbers_tick(consumer);
@@ -140,7 +141,7 @@ static enum weir_status subscribe(struct weir_consumer *consumer, struct weir_er
 
 static void start_threads(struct weir_consumer *consumer)
 {
-    consumer->stopping = consumer->cutting = false;
+    consumer->stopping = consumer->cutting = consumer->paused = false;
     consumer->commit_under_way = consumer->commit_fails = false;
     consumer->anew_until_ns = 0;
     consumer->commit_due_ns = weir_deadline_in_ms(consumer->options.commit_interval_ms);

@@ -54,9 +54,10 @@ struct item {
     int64_t due_ns;      /* waiting: when it is tried again */
     uint32_t generation; /* of the partition's log */
     int32_t attempts;
-    bool cancelled;           /* its handler was told to end: the drain's time is over */
-    bool stuck;               /* ... and it ran on: the stop has said so */
-    bool overdue;             /* its handler was told to end: its deadline passed */
+    bool blameless; /* its last attempt failed because what the service needs was away: not counted */
+    bool cancelled; /* its handler was told to end: the drain's time is over */
+    bool stuck;     /* ... and it ran on: the stop has said so */
+    bool overdue;   /* its handler was told to end: its deadline passed */
     enum weir_status verdict; /* not OK: it goes to the dead letters, or moves on, for this */
     bool moves_on;            /* to the next retry topic */
     char *reason;             /* of the verdict */
@@ -135,6 +136,9 @@ struct weir_consumer {
     struct lane *ready, **ready_last;
     struct item *running, *waiting;
     int64_t held, running_count;
+    bool paused;              /* what the service needs is away: pause.c */
+    int64_t pause_backoff_ms; /* between two messages that look whether it is back */
+    int64_t pause_look_ns;    /* when the next one may */
     struct consumer_counts counts;
     struct weir_work ended; /* since stopping: completed, cancelled, kept */
     struct weir_work told;  /* of these, what the drain has reported */
@@ -226,6 +230,16 @@ void item_set_aside(struct item *item);
 void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context);
 /* Told by the producer, or by item_set_aside() itself. Any thread. Holds nothing. */
 void item_is_aside(struct item *item, enum weir_status status, const char *error);
+
+/* ---- pause.c ---- */
+
+/* Holds: lock. What the service needs is away, and it is not yet time to look again: no handler begins. */
+bool pause_holds(struct weir_consumer *consumer);
+/* Lets workers look when that changed, or when it is time. Runs on: poll thread. */
+void pause_tick(struct weir_consumer *consumer);
+/* A handler that began at `begun_ns` ended with this. True: what the service needs was away, and it is no failure of the
+ * message's. Holds nothing. */
+bool pause_excuses(struct weir_consumer *consumer, enum weir_status status, int64_t begun_ns);
 
 /* ---- retry.c ---- */
 

@@ -175,7 +175,7 @@ static void end_retried(struct item *item)
     struct weir_consumer *consumer = item->partition->consumer;
     if (!consumer->stopping && !item->partition->closing)
         consumer->counts.retried++;
-    item->due_ns = weir_deadline_in_ms(backoff_ms(item->attempts));
+    item->due_ns = item->blameless ? 0 : weir_deadline_in_ms(backoff_ms(item->attempts));
     end_postponed(item);
 }
 
@@ -223,12 +223,13 @@ static void send_aside(struct item *item)
     item_set_aside(item);
 }
 
-/* Holds nothing. */
-static void settle(struct item *item, enum weir_status status, const char *text)
+/* Holds nothing. `begun_ns`: of its handler. */
+static void settle(struct item *item, enum weir_status status, const char *text, int64_t begun_ns)
 {
     struct weir_consumer *consumer = item->partition->consumer;
-    item->attempts++;
-    bool again = status != WEIR_OK && try_again(item, status);
+    item->blameless = pause_excuses(consumer, status, begun_ns);
+    item->attempts += !item->blameless;
+    bool again = item->blameless || (status != WEIR_OK && try_again(item, status));
 
     pthread_mutex_lock(&consumer->lock);
     bool ours = !item->partition->gone;
@@ -241,14 +242,14 @@ static void settle(struct item *item, enum weir_status status, const char *text)
     if (status == WEIR_OK || !ours)
         return;
 
-    item->moves_on = again && status != WEIR_INTERNAL && retry_moves_on(item);
+    item->moves_on = again && !item->blameless && status != WEIR_INTERNAL && retry_moves_on(item);
     if (!again || item->moves_on) {
         item->verdict = status;
         item->reason = memory_strdup(text);
         send_aside(item);
         return;
     }
-    if (waits && item->attempts % LOG_EVERY == 1)
+    if (waits && !item->blameless && item->attempts % LOG_EVERY == 1)
         log_item(item, "message is tried again", status, text);
     pthread_mutex_lock(&consumer->lock);
     end_retried(item);
@@ -287,8 +288,9 @@ static void finish(struct weir_call *call)
     pthread_mutex_lock(&consumer->lock);
     item->call = NULL;
     pthread_mutex_unlock(&consumer->lock);
+    int64_t begun_ns = call->begun_ns;
     weir_call_release(call);
-    settle(item, status, text);
+    settle(item, status, text, begun_ns);
 }
 
 static const struct call_ops ops = {.name = "kafka", .finish = finish};
@@ -372,7 +374,7 @@ void item_run(struct item *item)
         return;
     }
     if (is_for_another_group(item)) {
-        settle(item, WEIR_OK, "");
+        settle(item, WEIR_OK, "", WEIR_NEVER);
         return;
     }
     if (waits_for_its_time(item))

@@ -37,7 +37,7 @@ static struct lane *take_ready(struct weir_consumer *consumer)
 
 bool consumer_has_gaps(const struct weir_consumer *consumer)
 {
-    for (const struct lane *lane = consumer->ready; lane; lane = lane->ready_next)
+    for (const struct lane *lane = consumer->paused ? NULL : consumer->ready; lane; lane = lane->ready_next)
         if (closes_gap(lane))
             return true;
     return false;
@@ -84,7 +84,7 @@ void *consumer_work(void *arg)
     pthread_setname_np(pthread_self(), "consumer");
     pthread_mutex_lock(&consumer->lock);
     for (;;) {
-        struct lane *lane = take_ready(consumer);
+        struct lane *lane = pause_holds(consumer) ? NULL : take_ready(consumer);
         struct partition *partition = lane || consumer->stopping ? NULL : partition_hungry(consumer);
         if (lane)
             run_first(consumer, lane);
