@@ -29,6 +29,7 @@ class Shop:
             self.environment["SHOP_BROKERS"] = brokers
         self.own_broker = not brokers
         self.flags = collections.defaultdict(list)  # of a service: ["--order.patience_ms=4000"]
+        self.extra = collections.defaultdict(dict)  # of a service: more of its environment
         self.processes = {}
         self.exits = collections.defaultdict(list)
         self.failed = []
@@ -54,7 +55,7 @@ class Shop:
                     command.append(f"--db.url=sqlite:{self.dir}/{name}.db")
                 command += self.flags[name]
                 pairs = (line.split("=", 1) for line in self._ask(f"service_environment {name}").splitlines())
-                environment = dict(self.environment, **dict(pairs))
+                environment = self.environment | dict(pairs) | self.extra[name]
             log = open(f"{self.dir}/{name}.log", "ab")
             self.processes[name] = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL,
                                                     stdout=log, stderr=log, start_new_session=True)

@@ -1,0 +1,266 @@
+"""A shop of which one service is ended at a chosen call (points.c), and what must be true of an order afterwards."""
+
+import functools
+import http.client
+import json
+import mmap
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "shop"))
+from shop import BUILD, Shop  # noqa: E402
+
+PENDING, REJECTED, CONFIRMED, COMPLETED, CANCELLED = 1, 2, 3, 4, 5
+SHIM = os.path.join(BUILD, "tests", "crash", "libcrash-points.so")
+CONSUMERS = ["logistics", "points", "recommendation"]
+ITEMS = [("tea-assam", 1), ("mug-white", 2)]
+TOTAL = 690 + 2 * 890
+HOWS = ["before", "half", "after"]
+SETTLED_WITHIN = 40  # seconds; the machine may be busy with other tests
+QUIET = 0.06  # seconds without anything under way: then a point will not come any more
+
+
+class Control:
+    """The file that points.c shares with us; see its struct control."""
+    HEAD = struct.Struct("IIII96sI")
+    CLASS = struct.Struct("96sII")
+    COUNT_AT, CLASSES_AT = HEAD.size - 4, HEAD.size
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "wb") as file:
+            file.write(bytes(self.CLASSES_AT + 256 * self.CLASS.size))
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 0)
+
+    def arm(self, target="", number=0, how=None):
+        """From now on calls are counted, and the target ends the process."""
+        self.disarm()
+        self.HEAD.pack_into(self.memory, 0, 0, 1 + HOWS.index(how) if how else 0, number, 0, target.encode(), 0)
+        struct.pack_into("I", self.memory, 0, 1)
+
+    def disarm(self):
+        struct.pack_into("I", self.memory, 0, 0)
+
+    @property
+    def hit(self):
+        return struct.unpack_from("I", self.memory, 12)[0] == 1
+
+    def classes(self):
+        """{class: (calls, whether its calls have bytes)}"""
+        count = struct.unpack_from("I", self.memory, self.COUNT_AT)[0]
+        found = (self.CLASS.unpack_from(self.memory, self.CLASSES_AT + i * self.CLASS.size) for i in range(count))
+        return {name.partition(b"\0")[0].decode(): (calls, bool(writes)) for name, calls, writes in found}
+
+
+class Consumers(Shop):
+    """What the lanes share: the broker, and who takes the events."""
+
+    def __init__(self, shift):
+        super().__init__(shift)
+        try:
+            self.start("broker", *CONSUMERS)
+        except BaseException:
+            self.close()
+            raise
+
+
+class Lane(Shop):
+    """An order service of its own, with inventory, payment and gateway; the victim runs under the shim."""
+
+    def __init__(self, shift, consumers, victim, patience_ms):
+        super().__init__(shift, consumers.address("broker", "kafka"))
+        self.consumers = consumers
+        self.victim = victim
+        self.orders = []
+        self.control = Control(f"{self.dir}/control")
+        self.flags["order"] = [f"--order.patience_ms={patience_ms}"]
+        ports = {self.address(name, protocol).split(":")[1]: name for name, protocol in
+                 (("order", "rest"), ("order", "grpc"), ("order", "admin"), ("inventory", "grpc"),
+                  ("inventory", "admin"), ("payment", "grpc"), ("payment", "admin"))}
+        ports[consumers.address("broker", "kafka").split(":")[1]] = "broker"
+        for name in ("order", "gateway"):
+            self.extra[name]["WEIR_LOGISTICS_TARGET"] = consumers.address("logistics", "rest")
+        self.extra[victim].update(
+            LD_PRELOAD=SHIM, CRASH_CONTROL=self.control.path,
+            ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0",
+            CRASH_PORTS=",".join(f"{port}={name}" for port, name in ports.items()))
+        try:
+            self.start("payment", "inventory", "order", "gateway")
+        except BaseException:
+            self.close()
+            raise
+
+    @functools.lru_cache(maxsize=None)
+    def address(self, service, protocol):
+        return super().address(service, protocol)
+
+    def died(self):
+        return self.processes[self.victim].poll() is not None
+
+    def start_fresh(self):
+        """Connections and caches are new; so a point means the same call each time."""
+        if self.victim in self.processes:
+            self.kill(self.victim)
+        self.start(self.victim)
+
+    def restart(self, point=None):
+        """After it died; `point`: and dies there again, maybe before it is ready."""
+        self.processes.pop(self.victim).wait()
+        if not point:
+            self.start(self.victim)
+            return
+        self.control.arm(*point)
+        try:
+            self.start(self.victim)
+        except AssertionError:
+            if not self.control.hit:
+                raise
+
+    def expect(self, what, left, right):
+        if left != right:
+            self.failed.append(f"{what}: {left} != {right}")
+
+    # ---- A client ----
+
+    def send(self, order_id, by):
+        """The answer's status and body; (None, why) when there was none."""
+        connection = http.client.HTTPConnection(self.address(by, "rest"), timeout=10)
+        body = {"order_id": order_id, "customer_id": "ada",
+                "items": [{"sku": sku, "quantity": quantity} for sku, quantity in ITEMS]}
+        try:
+            connection.request("POST", "/v1/orders", json.dumps(body), {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError) as problem:
+            return None, repr(problem)
+        finally:
+            connection.close()
+
+    def place(self, order_id, by, retry):
+        """Begins to place an order, as a user would; the client's answers are in the list that is returned."""
+        answers = []
+
+        def client():
+            end = time.monotonic() + SETTLED_WITHIN
+            while True:
+                answers.append(self.send(order_id, by))
+                status = answers[-1][0]
+                if not retry or status == 200 or (status and 400 <= status < 500) or time.monotonic() > end:
+                    return
+                time.sleep(0.05)  # a client's pause
+
+        thread = threading.Thread(target=client)
+        thread.start()
+        self.orders.append(order_id)
+        return thread, answers
+
+    # ---- What is stored ----
+
+    def state(self, order_id):
+        rows = self.rows("order", f"SELECT state, owes FROM orders WHERE order_id = '{order_id}'")
+        return rows[0] if rows else (None, 0)
+
+    def published(self):
+        """No event of this lane waits for the broker."""
+        return all(self.value(name, "SELECT (SELECT coalesce(max(id), 0) FROM weir_outbox) - published"
+                              " FROM weir_outbox_state") <= 0 for name in ("order", "inventory", "payment"))
+
+    def settled(self, order_id):
+        """The order has come to its end, and everybody who is told of it has taken it."""
+        state, owes = self.state(order_id)
+        if owes or state in (PENDING, CONFIRMED) or not self.published():
+            return False
+        return state != COMPLETED or all(
+            self.consumers.value(name, f"SELECT count(*) FROM {table} WHERE order_id = '{order_id}'") == 1
+            for name, table in (("logistics", "shipments"), ("points", "entries")))
+
+    def problems(self, order_id, answers):
+        """What is wrong with an order that has come to its end."""
+        state, _ = self.state(order_id)
+        reservation = self.rows("inventory", f"SELECT state FROM reservations WHERE order_id = '{order_id}'")
+        lines = self.rows("inventory", "SELECT sku, quantity, state FROM reservation_lines"
+                          f" WHERE order_id = '{order_id}' ORDER BY sku")
+        payment = self.rows("payment", f"SELECT amount_minor, state FROM payments WHERE order_id = '{order_id}'")
+        shipped = self.consumers.rows("logistics", f"SELECT state FROM shipments WHERE order_id = '{order_id}'")
+        points = self.consumers.rows("points", f"SELECT points FROM entries WHERE order_id = '{order_id}'")
+        events = self.rows("order", "SELECT topic FROM weir_outbox WHERE CAST(key AS TEXT) = "
+                           f"'{order_id}' ORDER BY id")
+        found = {"order": state, "lines": lines, "payment": payment, "shipments": len(shipped),
+                 "points": points, "events": [topic for (topic,) in events]}
+        accepted = [body for status, body in answers if status == 200]
+        if state == COMPLETED:
+            wanted = {"order": COMPLETED, "lines": sorted((sku, quantity, 2) for sku, quantity in ITEMS),
+                      "payment": [(TOTAL, 3)], "shipments": 1, "points": [(TOTAL // 100,)],
+                      "events": ["order.paid", "order.completed"]}
+        else:  # refused, or never stored: everything was given back
+            wanted = {"order": state if state in (REJECTED, None) and not accepted else "accepted, so completed",
+                      "lines": [line[:2] + (3,) for line in lines],
+                      "payment": [(amount, 4) for amount, _ in payment], "shipments": 0, "points": [], "events": []}
+            if any(state == 1 for (state,) in reservation):
+                wanted["reservation"] = "released"
+        return [f"{what}: {found.get(what)}, not {wanted[what]}" for what in wanted if found.get(what) != wanted[what]]
+
+    def check_sums(self):
+        """Over everything at the end."""
+        ids = ", ".join(f"'{order_id}'" for order_id in self.orders)
+        completed = self.value("order", "SELECT count(*) FROM orders WHERE state = 4")
+        pieces = sum(quantity for _, quantity in ITEMS)
+        for what, service, query, wanted in (
+                ("orders that are not at their end", "order", "SELECT count(*) FROM orders WHERE state IN (1, 3)", 0),
+                ("stock that does not add up", "inventory",
+                 "SELECT count(*) FROM stock WHERE on_hand + reserved + deducted <> initial + restocked", 0),
+                ("pieces reserved", "inventory", "SELECT sum(reserved) FROM stock", 0),
+                ("pieces deducted", "inventory", "SELECT sum(deducted) FROM stock", completed * pieces),
+                ("money captured", "payment", "SELECT sum(amount_minor) FROM payments WHERE state = 3",
+                 completed * TOTAL),
+                ("authorisations left open", "payment", "SELECT count(*) FROM payments WHERE state = 1", 0)):
+            self.expect(what, self.value(service, query), wanted)
+        for service, table in (("logistics", "shipments"), ("points", "entries")):
+            self.expect(f"rows of {table}", self.consumers.value(
+                service, f"SELECT count(*) FROM {table} WHERE order_id IN ({ids})"), completed)
+
+    # ---- One order, one point ----
+
+    def wait_until_quiet(self, order_id, client, end):
+        """Until the victim has died, or everything has come to its end."""
+        quiet_since = None
+        while time.monotonic() < end and not self.died():
+            quiet = not client.is_alive() and self.settled(order_id)
+            quiet_since = (quiet_since or time.monotonic()) if quiet else None
+            if quiet and time.monotonic() - quiet_since > QUIET:
+                return
+            time.sleep(0.01)  # a poll with a deadline
+
+    def run(self, point, retry, by, first=None):
+        """Places an order under `point` (class, number, how; None: none); with `first`, the victim dies there before, and
+        the point is one of its next life. Whether the point was reached, and what is wrong."""
+        order_id = str(uuid.uuid4())
+        end = time.monotonic() + SETTLED_WITHIN
+        self.control.arm(*(first or point or ()))
+        client, answers = self.place(order_id, by, retry)
+        self.wait_until_quiet(order_id, client, end)
+        if first:
+            if not self.died():
+                return False, []
+            self.restart(point or ("", 0, None))
+            self.wait_until_quiet(order_id, client, end)
+        self.control.disarm()
+        hit = self.died()
+        if hit and not self.control.hit:
+            return hit, [f"{self.victim} ended by itself: {self.log(self.victim)}"]
+        if hit:
+            self.restart()
+        client.join()
+        while not self.settled(order_id):
+            if time.monotonic() > end:
+                return hit, [f"not settled: {self.state(order_id)}, answers {answers}", *self.problems(order_id, answers)]
+            time.sleep(0.01)  # a poll with a deadline
+        if retry and answers[-1][0] != 200:
+            return hit, [f"the client sent it until {answers[-1]}"]
+        return hit, self.problems(order_id, answers)
