@@ -1,6 +1,6 @@
-# What `cmake --install --component weir` puts where: find_package(weir COMPONENTS test) gives weir::weir, weir::test and
-# weir_generate(), pkg-config knows `weir` and `weir-test`; the programs `weir`, `weir-devbroker` and `weir-report` are
-# installed with it, from framework/tools.
+# What `cmake --install --component weir` puts where: find_package(weir COMPONENTS test) gives weir::weir, weir::test,
+# weir_generate() and weir_sql(), pkg-config knows `weir` and `weir-test`; the programs `weir`, `weir-devbroker` and
+# `weir-report` are installed with it, from framework/tools.
 
 include(CMakePackageConfigHelpers)
 set(WEIR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/weir)
@@ -36,13 +36,13 @@ endforeach()
 # Some of it is C++; a project in C alone does not link its runtime by itself.
 target_link_libraries(weir INTERFACE $<INSTALL_INTERFACE:stdc++>)
 
-install(TARGETS weir weir-test protoc-gen-weir EXPORT weir COMPONENT weir
+install(TARGETS weir weir-test protoc-gen-weir weir-sqlgen EXPORT weir COMPONENT weir
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT weir
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT weir
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT weir)
 install(EXPORT weir NAMESPACE weir:: FILE weirTargets.cmake DESTINATION ${WEIR_PACKAGE_DIR} COMPONENT weir)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weirConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/weirConfigVersion.cmake
-              ${CMAKE_CURRENT_LIST_DIR}/WeirGenerate.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/WeirGenerate.cmake ${CMAKE_CURRENT_LIST_DIR}/WeirSql.cmake
         DESTINATION ${WEIR_PACKAGE_DIR} COMPONENT weir)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/weir.pc ${CMAKE_CURRENT_BINARY_DIR}/weir-test.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT weir)

@@ -14,31 +14,61 @@ static void refuse(struct scope *scope, size_t at, const char *text)
 
 /* ---- What is the same in both databases ---- */
 
+struct foreign {
+    const char *word, *next, *text; /* next: what must follow it; NULL: anything */
+};
+
+static const struct foreign foreigners[] = {
+    {"UNION", NULL,
+     "UNION: types of its parts are not compared: make it two queries, or use weir_sql_query()"},
+    {"EXCEPT", NULL, "EXCEPT is not understood: write NOT EXISTS (SELECT ...)"},
+    {"INTERSECT", NULL, "INTERSECT is not understood: write EXISTS (SELECT ...)"},
+    {"INSERT", "OR", "INSERT OR ... is SQLite's alone: write INSERT ... ON CONFLICT (...) DO ..."},
+    {"UPDATE", "OR", "UPDATE OR ... is SQLite's alone: take it out"},
+    {"::", NULL, ":: is PostgreSQL's alone: write CAST(... AS ...)"},
+    {"==", NULL, "== is SQLite's alone: write ="},
+    {"total", "(", "total() is SQLite's alone: write COALESCE(sum(...), 0)"},
+    {"rowid", NULL, "rowid is SQLite's alone: take the table's key"},
+};
+
+/* In DO UPDATE, a column by itself is of two tables for PostgreSQL: the row that is there, and the new one. */
+static void check_conflict(struct scope *scope)
+{
+    size_t at = scope_find_word(scope, 0, "DO");
+    if (!scope->target || !token_is(scope_token(scope, at + 1), "UPDATE"))
+        return;
+    for (at += 3; at < scope->query->token_count && !token_is(scope_token(scope, at), "RETURNING"); at++) {
+        const struct token *token = scope_token(scope, at);
+        bool assigned = token_is(scope_token(scope, at + 1), "=") &&
+                        token_is_any(scope_token(scope, at - 1), "SET ,") && token->depth == 0;
+        bool qualified =
+            token_is(scope_token(scope, at - 1), ".") || token_is_any(scope_token(scope, at + 1), ". (");
+        if (token->kind == TOKEN_WORD && !assigned && !qualified && table_column(scope->target, token->text))
+            report_add(scope->report, scope->query->source, token->offset, scope->query->name,
+                       "PostgreSQL asks whose %.*s is meant: write %s.%.*s, or excluded.%.*s for the new one",
+                       (int)token->text.size, (const char *)token->text.data, scope->target->name,
+                       (int)token->text.size, (const char *)token->text.data, (int)token->text.size,
+                       (const char *)token->text.data);
+    }
+}
+
 static bool check_portable(struct scope *scope)
 {
-    static const struct {
-        const char *word, *next, *text;
-    } others[] = {
-        {"UNION", NULL,
-         "UNION: types of its parts are not compared: make it two queries, or use weir_sql_query()"},
-        {"EXCEPT", NULL, "EXCEPT is not understood: write NOT EXISTS (SELECT ...)"},
-        {"INTERSECT", NULL, "INTERSECT is not understood: write EXISTS (SELECT ...)"},
-        {"INSERT", "OR", "INSERT OR ... is SQLite's alone: write INSERT ... ON CONFLICT (...) DO ..."},
-        {"REPLACE", "INTO", "REPLACE is SQLite's alone: write INSERT ... ON CONFLICT (...) DO UPDATE ..."},
-        {"UPDATE", "OR", "UPDATE OR ... is SQLite's alone: take it out"},
-        {"::", NULL, ":: is PostgreSQL's alone: write CAST(... AS ...)"},
-        {"==", NULL, "== is SQLite's alone: write ="},
-    };
     size_t before = scope->report->count;
-    for (size_t i = 0; i < scope->query->token_count; i++)
-        for (size_t j = 0; j < sizeof others / sizeof others[0]; j++)
-            if (token_is(scope_token(scope, i), others[j].word) &&
-                (!others[j].next || token_is(scope_token(scope, i + 1), others[j].next)))
-                refuse(scope, i, others[j].text);
-    if (!token_is_any(scope_token(scope, 0), "SELECT WITH INSERT UPDATE DELETE REPLACE"))
-        refuse(scope, 0,
-               "only SELECT, INSERT, UPDATE and DELETE: tables belong into a migration, transactions into "
-               "the code");
+    for (size_t i = 0; i < scope->query->token_count; i++) {
+        for (size_t j = 0; j < sizeof foreigners / sizeof foreigners[0]; j++)
+            if (token_is(scope_token(scope, i), foreigners[j].word) &&
+                (!foreigners[j].next || token_is(scope_token(scope, i + 1), foreigners[j].next)))
+                refuse(scope, i, foreigners[j].text);
+        if (token_is(scope_token(scope, i), "IS") && scope_token(scope, i + 1)->kind == TOKEN_PARAMETER)
+            refuse(scope, i, "IS with a parameter is SQLite's alone: write IS NOT DISTINCT FROM");
+    }
+    if (!token_is_any(scope_token(scope, 0), "SELECT WITH INSERT UPDATE DELETE"))
+        refuse(
+            scope, 0,
+            "only SELECT, INSERT, UPDATE and DELETE: tables belong into a migration, transactions into the "
+            "code");
+    check_conflict(scope);
     return scope->report->count == before;
 }
 
@@ -95,33 +125,40 @@ static bool find_parameters(struct scope *scope)
 
 /* ---- The statement ---- */
 
-/* As in the file, line by line, without comments; ?1 for @name. */
-static const char *statement_text(const struct scope *scope)
+static size_t number_of(const struct query *query, const struct token *token)
 {
-    const struct query *query = scope->query;
-    struct weir_buffer out = {0};
-    size_t end = 0;
+    size_t number = 0;
+    while (!weir_bytes_equal_text(weir_bytes(token->text.data + 1, token->text.size - 1),
+                                  query->parameters[number].name))
+        number++;
+    return number + 1;
+}
+
+/* As in the file, line by line, without comments; ?1 for @name. Put together, the lines are one. */
+static void find_lines(const struct scope *scope)
+{
+    struct query *query = scope->query;
+    struct weir_buffer line = {0};
+    query->lines = weir_arena_alloc(scope->schema->arena, query->token_count * sizeof *query->lines);
     for (size_t i = 0; i < query->token_count; i++) {
         const struct token *token = &query->tokens[i];
-        bool new_line = false;
-        for (size_t at = end; i > 0 && at < token->offset; at++)
+        if (token->kind == TOKEN_PARAMETER)
+            weir_buffer_printf(&line, "?%zu", number_of(query, token));
+        else
+            weir_buffer_append(&line, query->source->text + token->offset, token->size);
+        bool last = i + 1 == query->token_count, new_line = last;
+        size_t at = token->offset + token->size;
+        if (!last && at < query->tokens[i + 1].offset)
+            weir_buffer_append_byte(&line, ' ');
+        for (; !last && at < query->tokens[i + 1].offset; at++)
             new_line = new_line || query->source->text[at] == '\n';
-        if (i > 0 && token->offset > end)
-            weir_buffer_append_byte(&out, new_line ? '\n' : ' ');
-        end = token->offset + token->size;
-        if (token->kind != TOKEN_PARAMETER) {
-            weir_buffer_append(&out, query->source->text + token->offset, token->size);
-            continue;
+        if (new_line) {
+            query->lines[query->line_count++] =
+                weir_arena_strdup(scope->schema->arena, weir_buffer_text(&line));
+            weir_buffer_clear(&line);
         }
-        size_t number = 0;
-        while (!weir_bytes_equal_text(weir_bytes(token->text.data + 1, token->text.size - 1),
-                                      query->parameters[number].name))
-            number++;
-        weir_buffer_printf(&out, "?%zu", number + 1);
     }
-    const char *text = weir_arena_strdup(scope->schema->arena, weir_buffer_text(&out));
-    weir_buffer_free(&out);
-    return text;
+    weir_buffer_free(&line);
 }
 
 /* What the tables have that the statement names. */
@@ -137,6 +174,17 @@ static const char *known_columns(const struct scope *scope)
     return text;
 }
 
+/* SQLite does not say where a table or column is that there is not, but its name is the last word. */
+static size_t place_of(const struct scope *scope, const char *said)
+{
+    const char *name = strrchr(said, ' ') + 1, *dot = strrchr(name, '.');
+    for (size_t i = 0; i < scope->query->token_count; i++)
+        if (scope_token(scope, i)->kind == TOKEN_WORD &&
+            name_equal(scope_token(scope, i)->text, dot ? dot + 1 : name))
+            return scope_token(scope, i)->offset;
+    return scope_token(scope, 0)->offset;
+}
+
 /* SQLite's words, with what there is instead. */
 static void refuse_statement(struct scope *scope, size_t begin)
 {
@@ -148,8 +196,8 @@ static void refuse_statement(struct scope *scope, size_t begin)
         more = weir_arena_printf(arena, ": the schema has %s", schema_tables_text(arena, scope->schema));
     else if (strstr(said, "no such column") || strstr(said, "has no column"))
         more = weir_arena_printf(arena, ": %s", known_columns(scope));
-    report_add(scope->report, scope->query->source, begin + (inside > 0 ? (size_t)inside : 0),
-               scope->query->name, "%s%s", said, more);
+    size_t offset = inside >= 0 ? begin + (size_t)inside : more[0] ? place_of(scope, said) : begin;
+    report_add(scope->report, scope->query->source, offset, scope->query->name, "%s%s", said, more);
 }
 
 static sqlite3_stmt *prepare(struct scope *scope)
@@ -183,7 +231,7 @@ void query_check(const struct schema *schema, struct query *query, struct report
     scope_find(&scope, schema, query, report);
     if (!check_portable(&scope) || !find_parameters(&scope))
         return;
-    query->sql = statement_text(&scope);
+    find_lines(&scope);
     sqlite3_stmt *statement = prepare(&scope);
     if (!statement)
         return;

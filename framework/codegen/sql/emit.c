@@ -240,7 +240,8 @@ static void put_statements(struct weir_buffer *out, const struct schema *schema,
         for (size_t j = 0; j < query->result_count; j++)
             weir_buffer_append_byte(out, (uint8_t)letters[query->results[j].type]);
         weir_buffer_append_text(out, "\",\n     .sql =");
-        put_text(out, schema->arena, query->sql, "         ");
+        for (size_t j = 0; j < query->line_count; j++)
+            weir_buffer_printf(out, "\n         \"%s\"", names_literal(schema->arena, query->lines[j]));
         weir_buffer_append_text(out, "},\n");
     }
     weir_buffer_append_text(out, "    {0},\n};\n\n");

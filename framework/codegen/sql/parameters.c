@@ -315,7 +315,8 @@ static void check_left_out(struct scope *scope, struct span columns)
                        table->name, table->columns[i].name);
 }
 
-static void at_insert(struct scope *scope)
+/* False: it does not say which columns. */
+static bool at_insert(struct scope *scope)
 {
     size_t open = scope->target_at + 1;
     if (word_at(scope, open, "AS"))
@@ -324,7 +325,7 @@ static void at_insert(struct scope *scope)
         report_add(scope->report, scope->query->source, token_at(scope, scope->target_at)->offset,
                    scope->query->name, "name the columns: INSERT INTO %s (%s) ...", scope->target->name,
                    table_columns_text(scope->schema->arena, scope->target));
-        return;
+        return false;
     }
     size_t at = scope_close(scope, open);
     struct span columns = {.begin = open + 1, .end = at - 1};
@@ -338,6 +339,7 @@ static void at_insert(struct scope *scope)
         relate_list(scope, columns, (struct span){.begin = at + 1, .end = end - 1});
         at = end;
     }
+    return true;
 }
 
 static void look_at(struct scope *scope, size_t at)
@@ -363,8 +365,8 @@ static void look_at(struct scope *scope, size_t at)
 void parameters_find(struct scope *scope)
 {
     struct query *query = scope->query;
-    if (scope->target && scope_find_word(scope, 0, "INSERT") < query->token_count)
-        at_insert(scope);
+    if (scope->target && scope_find_word(scope, 0, "INSERT") < query->token_count && !at_insert(scope))
+        return;
     for (size_t i = 0; i < query->token_count; i++)
         look_at(scope, i);
     for (size_t i = 0; i < query->parameter_count; i++) {

@@ -206,6 +206,8 @@ bool queries_parse(struct weir_arena *arena, const struct source *source, struct
             report_add(report, source, token.offset, parser.query ? parser.query->name : NULL,
                        strchr("'\"/xX", source->text[token.offset]) ? "what begins here does not end"
                                                                     : "a character that SQL does not have");
+            if (parser.query)
+                parser.query->token_count = 0; /* nothing to check */
             break;
         }
         if (token.kind == TOKEN_COMMENT) {

@@ -110,6 +110,8 @@ static bool find_result(struct scope *scope, sqlite3_stmt *statement, size_t ind
     find_type(scope, statement, (int)index, expression, result);
     size_t offset = scope_token(scope, item.begin)->offset;
     const char *text = scope_text(scope, expression);
+    if (result->type == TYPE_UNKNOWN && word_at(scope, item.begin, "CAST"))
+        return result->name != NULL; /* its type is no type of ours: reported already */
     if (result->type == TYPE_UNKNOWN)
         report_add(scope->report, query->source, offset, query->name,
                    "%s: an expression says its type: CAST(%s AS BIGINT) AS %s, or TEXT, or what it is", text,

@@ -122,10 +122,13 @@ static void check_column(const struct place *place, const struct table *table, c
                          const char *declared, bool key)
 {
     size_t offset = declaration(place->source, column->name, declared);
-    if (column->type == TYPE_UNKNOWN)
+    if (!declared[0])
+        report_add(place->report, place->source, offset, NULL, "%s.%s: has no type: %s", table->name,
+                   column->name, type_advice(declared));
+    else if (column->type == TYPE_UNKNOWN)
         report_add(place->report, place->source, offset, NULL,
-                   "%s.%s: %s%s is no type that is the same in every database: %s", table->name, column->name,
-                   declared[0] ? "" : "no type", declared, type_advice(declared));
+                   "%s.%s: %s is no type that is the same in every database: %s", table->name, column->name,
+                   declared, type_advice(declared));
     else if (key && column->nullable)
         report_add(place->report, place->source, offset, NULL,
                    "%s.%s: SQLite allows NULL in a PRIMARY KEY, PostgreSQL does not: declare it NOT NULL",
@@ -195,6 +198,9 @@ bool schema_load(struct schema *schema, struct report *report)
     size_t before = report->count;
     if (sqlite3_open(":memory:", &schema->db) != SQLITE_OK)
         abort(); /* out of memory */
+    /* A text in double quotes is a name, as in PostgreSQL. */
+    sqlite3_db_config(schema->db, SQLITE_DBCONFIG_DQS_DML, 0, (int *)NULL);
+    sqlite3_db_config(schema->db, SQLITE_DBCONFIG_DQS_DDL, 0, (int *)NULL);
     for (size_t i = 0; i < schema->migration_count && report->count == before; i++) {
         const struct source *source = &schema->migrations[i];
         check_number(source, i + 1, report);

@@ -104,7 +104,8 @@ struct query {
     size_t offset;        /* of its header */
     struct token *tokens; /* of its statement, without comments and its semicolon */
     size_t token_count;
-    const char *sql; /* with ?1 for the parameters; lines as in the file */
+    const char **lines; /* with ?1 for the parameters */
+    size_t line_count;
     bool read_only;
     struct parameter *parameters;
     size_t parameter_count;

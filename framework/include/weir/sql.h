@@ -23,9 +23,27 @@ struct weir_sql;
 struct weir_tx;
 struct weir_rows;
 
-/* Every member but migrations and needs is a key of the same name in the configuration's section. */
+/* A statement that weir-sqlgen has made, and checked against the schema. */
+struct weir_sql_statement {
+    const char *name, *place; /* "take_stock", "queries.sql:12" */
+    const char *sql;          /* with ?1, ?2, ... for its parameters */
+    const char *parameters,
+        *columns; /* their types, a letter each: i BIGINT, o BOOLEAN, d DOUBLE PRECISION, t
+                                       * TEXT, b BYTEA */
+};
+
+/* What CMake's weir_sql() makes of migrations and named queries (docs/data.md): "NAME.h" has it as NAME. */
+struct weir_sql_schema {
+    const char *const *migrations;               /* as below */
+    const struct weir_sql_statement *statements; /* an empty one at the end */
+};
+
+/* Every member but schema, migrations and needs is a key of the same name in the configuration's section. */
 struct weir_sql_options {
     const char *url; /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
+    /* Migrations, and statements: each is prepared at start, so one that does not fit the database is an error
+     * then. Instead of `migrations`. */
+    const struct weir_sql_schema *schema;
     /* The numbered migrations, oldest first, NULL at the end: applied in order, each in a transaction, under
      * a lock; how many were applied is in the table weir_migrations, with a checksum: a changed one is an
      * error at start. */

@@ -57,6 +57,10 @@ struct sql_backend {
     enum weir_status (*has_table)(struct sql_session *session, const char *table, bool *ret_has,
                                   struct weir_error *err);
 
+    /* Prepares a statement, without running it: its parameters and columns are of the types that it says. */
+    enum weir_status (*check)(struct sql_session *session, const struct weir_sql_statement *statement,
+                              struct weir_error *err);
+
     /* ---- Transactions ---- */
 
     /* `holder` is the call, to find one that would wait for itself; may be NULL. */

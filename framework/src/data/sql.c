@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "data/keeper.h"
 #include "data/migrate.h"
+#include "data/statements.h"
 #include "observe/metrics.h"
 
 /* A deadline that moves earlier wakes nobody here, so it is looked at as often. */
@@ -92,6 +93,8 @@ static enum weir_status open_and_migrate(struct weir_sql *db, struct weir_contex
     enum weir_status status = db->backend->open(db, context, &session, err);
     if (status == WEIR_OK)
         status = migrate(db, session, err);
+    if (status == WEIR_OK)
+        status = statements_check(db, session, db->settings.statements, err);
     if (status == WEIR_OK)
         status = db->backend->migrated(db, session, context, err);
     return status;

@@ -21,6 +21,7 @@ struct metric_source;
 struct sql_settings {
     const char *url;
     const char *const *migrations;
+    const struct weir_sql_statement *statements; /* checked when it is opened. NULL: none */
     const char *const *postgres_migrations;
     int64_t readers;
     int64_t connections;

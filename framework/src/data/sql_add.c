@@ -49,7 +49,8 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
         options = &none;
     struct sql_settings settings = {
         .url = options->url,
-        .migrations = options->migrations,
+        .migrations = options->schema ? options->schema->migrations : options->migrations,
+        .statements = options->schema ? options->schema->statements : NULL,
         .readers = options->readers,
         .commit_group_max = options->commit_group_max,
         .busy_timeout_ms = options->busy_timeout_ms,

@@ -10,6 +10,7 @@
 
 #include "core/condition.h"
 #include "core/memory.h"
+#include "data/statements.h"
 
 #define SCHEME "sqlite:"
 
@@ -369,6 +370,7 @@ const struct sql_backend sqlite_backend = {
     .migration = sqlite_migration,
     .script = sqlite_script,
     .has_table = sqlite_has_table,
+    .check = sqlite_check,
     .begin = sqlite_begin,
     .end = sqlite_end,
     .read = sqlite_read,
