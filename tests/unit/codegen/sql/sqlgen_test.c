@@ -13,12 +13,12 @@ static void output_is_as_it_was(void **state)
     (void)state;
     char *dir = protoc_new_dir();
     struct weir_buffer output = {0};
-    int status =
-        protoc_run(&output,
-                   "cd " HERE " && " WEIR_SQLGEN
-                   " --out %s --name goods_sql --queries queries.sql 001_products.sql 002_stock.sql && "
-                   "diff -ru golden %s",
-                   dir, dir);
+    int status = protoc_run(
+        &output,
+        "cd " HERE " && " WEIR_SQLGEN
+        " --out %s --name goods_sql --queries queries.sql 001_products.sql 002_stock.sql && "
+        "diff -u golden/goods_sql.h.txt %s/goods_sql.h && diff -u golden/goods_sql.c.txt %s/goods_sql.c",
+        dir, dir, dir);
     if (status != 0)
         fail_msg("%s\nwhere that is meant, copy it to " HERE "/golden", weir_buffer_text(&output));
     weir_buffer_free(&output);
