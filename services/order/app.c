@@ -22,6 +22,12 @@ static void configure(struct weir_app *app, struct order_service *order)
          .min = 1000,
          .max = 600000,
          .help = "an order that is not settled within this is rejected, in ms"},
+        {.name = "complete",
+         .type = WEIR_CONFIG_BOOL,
+         .offset = offsetof(struct order_service, complete),
+         .fallback = "true",
+         .help =
+             "deduct the stock of a confirmed order and capture its payment; without, it stays confirmed"},
         {0},
     };
     weir_config_section(app, "order", keys, order);

@@ -57,6 +57,7 @@ struct order_service {
     struct settle_lane lanes[SETTLE_LANES];
     struct watchers watchers;
     int64_t patience_ms; /* an order that is not settled within this is rejected */
+    bool complete;       /* else a confirmed order owes nothing more: for comparisons */
 };
 
 struct weir_app *order_app(int argc, char **argv);

@@ -135,7 +135,8 @@ static enum weir_status confirm(struct weir_call *call, const char *order_id, co
     struct weir_tx *tx = weir_sql_begin(call, service->db);
     weir_sql_exec(tx, "UPDATE orders SET total_minor = ?, currency = ? WHERE order_id = ? AND state = ?",
                   total->amount_minor, total->currency, order_id, (int)PENDING);
-    bool ours = order_move(tx, order_id, PENDING, CONFIRMED, OWES_DEDUCT | OWES_CAPTURE, "");
+    int owes = service->complete ? OWES_DEDUCT | OWES_CAPTURE : 0;
+    bool ours = order_move(tx, order_id, PENDING, CONFIRMED, owes, "");
     order_load(tx, order_id, order, NULL);
     if (ours) {
         Order__Paid event = ORDER__PAID__INIT;

@@ -122,7 +122,9 @@ static void committed(void *arg)
 {
     const struct change *change = arg;
     watchers_tell(&change->service->watchers, change->order_id, -1);
-    weir_timer_wake(change->service->lanes[settle_lane_of(change->order_id)].timer);
+    if (change->service
+            ->complete) /* else only refusals owe something, and may wait for the lane's next turn */
+        weir_timer_wake(change->service->lanes[settle_lane_of(change->order_id)].timer);
 }
 
 void order_changed(struct order_service *service, struct weir_tx *tx, const char *order_id)

@@ -36,6 +36,7 @@ def main():
         "consume": lambda: calls.kafka_consume(table, rounds),
         "produce": lambda: calls.kafka_produce(table, rounds),
         "shop": lambda: shop_bench.run(table, 1 if quick else 3, quick),
+        **{f"shop:{form}": lambda form=form: shop_bench.run(table, 1 if quick else 3, quick, [form]) for form in shop_bench.FORMS},
         "lifecycle": lambda: program(table, "lifecycle_bench"),
         "codec": lambda: program(table, "codec_bench"),
         "sql": lambda: program(table, "sql_bench", folder, "1"),
@@ -50,7 +51,7 @@ def main():
         table = Table(file)
         table.print(f"{len(CORES)} cores: servers on {SERVER_CORE}, load and broker on {LOAD_CORE}, the shop on all; "
                     f"{rounds} rounds in random order, median (min-max); load average {os.getloadavg()[0]:.1f} at the start")
-        for name in wanted or groups:
+        for name in wanted or [name for name in groups if ":" not in name]:
             groups[name]()
         table.print(f"\n{time.monotonic() - began:.0f} s; load average {os.getloadavg()[0]:.1f} at the end")
 

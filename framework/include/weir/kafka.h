@@ -22,10 +22,11 @@ struct weir_producer_options {
     int64_t linger_ms;           /* Default 0: request-like; 5 for bulk. -1 is not allowed */
     int64_t queue_bytes_max;     /* unsent; more is RESOURCE_EXHAUSTED. Default 64 MiB */
     int64_t delivery_timeout_ms; /* Default 30,000 */
+    bool without_idempotence;    /* what is sent again may be there twice; see docs/kafka.md */
     const void *needs[WEIR_NEEDS_MAX];
 };
 
-/* Idempotent, acks=all. Starting does not wait for the broker. */
+/* Idempotent unless told otherwise, acks=all. Starting does not wait for the broker. */
 struct weir_producer;
 WEIR_API struct weir_producer *weir_producer_add(struct weir_app *app, const char *name,
                                                  const struct weir_producer_options *options);

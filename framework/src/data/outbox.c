@@ -32,7 +32,8 @@ static void rows_are_committed(void *arg)
     pthread_mutex_lock(&outbox->lock);
     if (wake_up->last_id > outbox->known) {
         outbox->known = wake_up->last_id;
-        pthread_cond_broadcast(&outbox->changed);
+        if (!outbox->gathers)
+            pthread_cond_broadcast(&outbox->changed);
     }
     pthread_mutex_unlock(&outbox->lock);
 }

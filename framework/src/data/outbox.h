@@ -57,6 +57,7 @@ struct weir_outbox {
     bool looked;       /* `known` was read since it has the lock file */
     int64_t known;     /* the highest id that is known to be committed */
     int64_t cursor;    /* read so far */
+    bool gathers;      /* the sender sleeps for a moment, to read what comes meanwhile together */
     int64_t published; /* on the broker, without a gap */
     int64_t marked;    /* the same, as stored */
     int64_t mark_due_ns;

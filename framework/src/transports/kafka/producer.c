@@ -184,7 +184,7 @@ static rd_kafka_conf_t *new_conf(struct weir_producer *producer, struct weir_err
 {
     const struct weir_producer_options *options = &producer->options;
     const struct client_setting settings[] = {
-        {"enable.idempotence", "true", 0},
+        {"enable.idempotence", options->without_idempotence ? "false" : "true", 0},
         {"acks", "all", 0},
         {"partitioner", "murmur2_random",
          0}, /* as Java clients choose, so that a key has one partition for all */
@@ -344,6 +344,11 @@ static const struct weir_config_key keys[] = {
      .required = false},
     {"delivery_timeout_ms", WEIR_CONFIG_INT, offsetof(struct weir_producer_options, delivery_timeout_ms),
      "30000", "ms until a message that the broker has not acknowledged is given up", 1000, 3600000,
+     .required = false},
+    {"without_idempotence", WEIR_CONFIG_BOOL, offsetof(struct weir_producer_options, without_idempotence),
+     "false",
+     "a message whose acknowledgement was lost may be there twice, with the same id: for an outbox and "
+     "inboxes",
      .required = false},
     {0},
 };
