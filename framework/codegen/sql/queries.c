@@ -115,10 +115,13 @@ static void take_header(struct parser *parser, const struct token *token, const 
         report_add(report, parser->source, token->offset, NULL,
                    "\"%s\" is no name of a query: take lower case letters, digits and _",
                    text_of(parser, name));
-    } else if (!kind_of(kind, &query.kind) || more.size > 0 ||
-               (row.size > 0 && (query.kind == QUERY_EXEC || !is_c_name(row)))) {
+    } else if (!kind_of(kind, &query.kind)) {
         report_add(report, parser->source, token->offset, text_of(parser, name),
                    "say what it gives: -- name: %s :one, :many or :exec", text_of(parser, name));
+    } else if (more.size > 0 || (row.size > 0 && (query.kind == QUERY_EXEC || !is_c_name(row)))) {
+        report_add(report, parser->source, token->offset, text_of(parser, name),
+                   "behind :one and :many may stand the name of its row, in lower case letters, digits and "
+                   "_; no more");
     } else {
         query.name = text_of(parser, name);
         query.row = row.size > 0 ? text_of(parser, row) : query.name;
