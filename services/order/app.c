@@ -9,6 +9,7 @@ const struct order_handlers order_handlers = {
     .list_orders = {list_orders},
     .cancel_order = {cancel_order, .limits = {.threads_max = 8, .queue_max = 64}},
     .count_orders = {count_orders},
+    .get_order_saga = {get_order_saga},
     .watch_order = {.open = watch_open, .cancel = watch_cancel, .draining = watch_draining},
 };
 
@@ -33,15 +34,6 @@ static void configure(struct weir_app *app, struct order_service *order)
     weir_config_section(app, "order", keys, order);
 }
 
-/* Who changes an order wakes its lane. */
-static void need_lanes(const struct order_service *order, const void **needs)
-{
-    while (*needs)
-        needs++;
-    for (int i = 0; i < SETTLE_LANES; i++)
-        needs[i] = order->lanes[i].timer;
-}
-
 struct weir_app *order_app(int argc, char **argv)
 {
     static struct order_service order = {.watchers.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -54,19 +46,19 @@ struct weir_app *order_app(int argc, char **argv)
     order.logistics = weir_rest_channel_add(app, "logistics", NULL);
     struct weir_producer *events = weir_producer_add(app, "events", NULL);
     struct weir_outbox *outbox = weir_outbox_add(app, "outbox", order.db, events, NULL);
-    settle_add(app, &order, (const void *[WEIR_NEEDS_MAX]){order.db, order.inventory, order.payment, outbox});
+    order.sagas = weir_saga_add(app, "sagas",
+                                &(struct weir_saga_options){
+                                    .db = order.db,
+                                    .types = {&order_saga, &order_saga_until_confirmed, &cancel_saga},
+                                    .self = &order,
+                                    .needs = {order.inventory, order.payment, order.logistics, outbox},
+                                });
 
-    struct weir_timer_options cancels = {
-        .every_ms = 1000, .self = &order, .needs = {order.db, order.logistics, outbox}};
-    need_lanes(&order, cancels.needs);
-    struct order_service_options options = {
-        .handlers = &order_handlers,
-        .self = &order,
-        .needs = {order.db, order.inventory, order.payment, order.logistics, outbox,
-                  weir_timer_add(app, "cancels", finish_cancels, &cancels)},
-    };
-    need_lanes(&order, options.needs);
-    struct weir_service *service = order_service_add(app, &options);
+    struct weir_service *service = order_service_add(app, &(struct order_service_options){
+                                                              .handlers = &order_handlers,
+                                                              .self = &order,
+                                                              .needs = {order.db, order.sagas, outbox},
+                                                          });
     weir_rest_server_add(app, "rest", service, NULL);
     weir_grpc_server_add(app, "grpc", service, NULL);
     return app;

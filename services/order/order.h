@@ -1,10 +1,11 @@
 /* Orders: placed, settled with inventory and payment, watched, cancelled.
  *
  *   app.c      what it is made of
- *   place.c    PlaceOrder: reserve, authorise, confirm
- *   cancel.c   CancelOrder: wanted, then, if the parcel can be kept, done
- *   query.c    GetOrder, ListOrders, CountOrders
- *   settle.c   what an order still owes to inventory and payment: durable, repeated until it is done
+ *   sagas.c    an order's life as a table, and a cancellation's
+ *   steps.c    what their steps ask of others
+ *   place.c    PlaceOrder, and what an order's saga stores here
+ *   cancel.c   CancelOrder
+ *   query.c    GetOrder, ListOrders, CountOrders, GetOrderSaga
  *   watch.c    WatchOrder
  *   store.c    rows and their messages
  */
@@ -28,36 +29,13 @@
 
 #define ORDER_ITEMS_MAX 50
 
-/* Steps that an order owes; a set, in the column `owes`, done in this order and each idempotent at the other
- * side. */
-enum owed {
-    OWES_DEDUCT = 1,
-    OWES_CAPTURE = 2,
-    OWES_RELEASE = 4,
-    OWES_RESTOCK = 8,
-    OWES_GIVE_BACK = 16, /* the money: void, or refund what is captured */
-    OWES_CANCEL = 32,    /* somebody wants it cancelled, and logistics has not answered yet; cancel.c's */
-};
-
-/* Orders are settled in lanes, by their id: the steps of one order never overlap, those of several do. */
-#define SETTLE_LANES 8
-
-struct settle_lane {
-    struct order_service *service;
-    int number;
-    struct weir_timer *timer;
-    bool failing;             /* and that was said */
-    int64_t after_updated_ms; /* the next batch begins behind this order: */
-    char after_order_id[64];
-};
-
 struct order_service {
     struct weir_sql *db;
     struct weir_channel *inventory, *payment, *logistics;
-    struct settle_lane lanes[SETTLE_LANES];
+    struct weir_saga_runner *sagas;
     struct watchers watchers;
     int64_t patience_ms; /* an order that is not settled within this is rejected */
-    bool complete;       /* else a confirmed order owes nothing more: for comparisons */
+    bool complete;       /* else an order's life ends when it is confirmed: for comparisons */
 };
 
 struct weir_app *order_app(int argc, char **argv);
@@ -65,16 +43,38 @@ struct weir_app *order_app(int argc, char **argv);
 extern const char *const order_schema[];
 extern const struct order_handlers order_handlers;
 
-/* store.c. Loads within tx into `order`, items included; false when there is none. `ret_owes` may be NULL. */
-bool order_load(struct weir_tx *tx, const char *order_id, Order__Order *order, int *ret_owes);
-/* Moves an order from `from` to `to` with what it then owes; false when it is not `from` (any more). */
-bool order_move(struct weir_tx *tx, const char *order_id, Order__OrderState from, Order__OrderState to,
-                int owes, const char *reason);
+/* sagas.c */
+extern const struct weir_saga_type order_saga, order_saga_until_confirmed, cancel_saga;
+const struct weir_saga_type *order_life(const struct order_service *service);
+
+/* steps.c. `subject` is the Order. */
+enum weir_status reserve_stock(struct weir_call *call, void *subject);
+enum weir_status release_stock(struct weir_call *call, void *subject);
+enum weir_status deduct_stock(struct weir_call *call, void *subject);
+enum weir_status restock(struct weir_call *call, void *subject);
+enum weir_status authorize_payment(struct weir_call *call, void *subject);
+enum weir_status void_payment(struct weir_call *call, void *subject);
+enum weir_status capture_payment(struct weir_call *call, void *subject);
+enum weir_status refund_payment(struct weir_call *call, void *subject);
+enum weir_status keep_parcel(struct weir_call *call, void *subject);
+
+/* place.c and cancel.c: within the sagas' transactions. */
+void order_confirmed(struct weir_tx *tx, void *subject);
+void order_completed(struct weir_tx *tx, void *subject);
+void order_turned(struct weir_tx *tx, void *subject, const char *reason);
+void order_turn_back(struct weir_tx *tx, void *subject);
+void order_not_cancelled(struct weir_tx *tx, void *subject, const char *reason);
+
+/* store.c. The order as the transaction sees it, items included; false when there is none. */
+bool order_find(struct weir_tx *tx, const char *order_id, Order__Order *order);
 /* The order outside of a transaction: NOT_FOUND when there is none. */
 enum weir_status order_get(struct weir_call *call, struct weir_sql *db, const char *order_id,
                            Order__Order *order);
-/* After the commit: tells watchers, wakes the order's lane. */
-void order_changed(struct order_service *service, struct weir_tx *tx, const char *order_id);
+enum weir_status order_load(struct weir_call *call, const char *order_id, void *subject);
+/* Moves an order from `from` to `to`, and tells its watchers after the commit; false when it is not `from` (any more). A
+ * reason that is NULL stays what it is. */
+bool order_move(struct weir_tx *tx, Order__Order *order, Order__OrderState from, Order__OrderState to,
+                const char *reason);
 
 enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequest *request,
                              Order__Order *reply);
@@ -86,11 +86,7 @@ enum weir_status list_orders(struct weir_call *call, const Order__ListOrdersRequ
                              Order__ListOrdersResponse *reply);
 enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRequest *request,
                               Order__OrderCounts *reply);
-
-/* Adds the lanes' timers; `needs` is what they settle with. */
-void settle_add(struct weir_app *app, struct order_service *service, const void *const needs[WEIR_NEEDS_MAX]);
-int settle_lane_of(const char *order_id);
-/* A timer's step. */
-bool finish_cancels(struct weir_call *call);
+enum weir_status get_order_saga(struct weir_call *call, const Order__GetOrderSagaRequest *request,
+                                Order__OrderSaga *reply);
 
 #endif

@@ -73,11 +73,17 @@ enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRe
 {
     (void)request;
     struct order_service *service = weir_call_self(call);
-    struct weir_rows *rows = weir_sql_read(
-        call, service->db, "SELECT state, count(*), total(owes <> 0) FROM orders GROUP BY state");
+    int64_t orders = 0, cancels = 0;
+    enum weir_status status = weir_saga_count(call, service->sagas, order_life(service), &orders);
+    if (status == WEIR_OK)
+        status = weir_saga_count(call, service->sagas, &cancel_saga, &cancels);
+    if (status != WEIR_OK)
+        return status;
+    reply->unsettled = orders + cancels;
+    struct weir_rows *rows =
+        weir_sql_read(call, service->db, "SELECT state, count(*) FROM orders GROUP BY state");
     while (weir_rows_next(rows)) {
         int64_t count = weir_rows_int(rows, 1);
-        reply->unsettled += weir_rows_int(rows, 2);
         switch ((Order__OrderState)weir_rows_int(rows, 0)) {
         case PENDING:
             reply->pending = count;
@@ -99,4 +105,59 @@ enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRe
         }
     }
     return weir_rows_end(rows);
+}
+
+/* ---- What its sagas do ---- */
+
+static Google__Protobuf__Timestamp *time_of(struct weir_call *call, int64_t ms)
+{
+    return ms ? timestamp_of(call, ms) : NULL;
+}
+
+static Order__Saga *saga_of(struct weir_call *call, const struct weir_saga_type *type,
+                            const struct weir_saga_view *view)
+{
+    Order__Saga *saga = weir_call_alloc(call, sizeof *saga);
+    order__saga__init(saga);
+    saga->name = weir_call_strdup(call, type->name);
+    saga->state = (Order__SagaState)view->state;
+    saga->step = weir_call_strdup(call, view->step);
+    saga->reason = weir_call_strdup(call, view->reason);
+    saga->attempts = view->attempts;
+    saga->begun_at = time_of(call, view->begun_ms);
+    saga->ended_at = time_of(call, view->ended_ms);
+    saga->deadline_at = time_of(call, view->deadline_ms);
+    saga->next_attempt_at = time_of(call, view->next_ms);
+    saga->steps = LIST_OF(call, view->n_steps, Order__SagaStep);
+    for (size_t i = 0; i < view->n_steps; i++) {
+        Order__SagaStep *step = weir_call_alloc(call, sizeof *step);
+        order__saga_step__init(step);
+        step->name = weir_call_strdup(call, view->steps[i].name);
+        step->began_at = time_of(call, view->steps[i].began_ms);
+        step->ended_at = time_of(call, view->steps[i].ended_ms);
+        step->undone_at = time_of(call, view->steps[i].undone_ms);
+        step->attempts = view->steps[i].attempts;
+        step->error = weir_call_strdup(call, view->steps[i].error);
+        saga->steps[saga->n_steps++] = step;
+    }
+    return saga;
+}
+
+enum weir_status get_order_saga(struct weir_call *call, const Order__GetOrderSagaRequest *request,
+                                Order__OrderSaga *reply)
+{
+    struct order_service *service = weir_call_self(call);
+    struct weir_saga_view view;
+    enum weir_status status =
+        weir_saga_look(call, service->sagas, order_life(service), request->order_id, &view);
+    if (status == WEIR_NOT_FOUND)
+        return weir_call_fail(call, WEIR_NOT_FOUND, "no order \"%s\"", request->order_id);
+    if (status != WEIR_OK)
+        return status;
+    reply->order_id = request->order_id;
+    reply->order = saga_of(call, &order_saga, &view);
+    status = weir_saga_look(call, service->sagas, &cancel_saga, request->order_id, &view);
+    if (status == WEIR_OK)
+        reply->cancel = saga_of(call, &cancel_saga, &view);
+    return status == WEIR_NOT_FOUND ? WEIR_OK : status;
 }

@@ -14,8 +14,7 @@ const char *const order_schema[] = {
     "  currency TEXT NOT NULL DEFAULT 'EUR',"
     "  created_ms INTEGER NOT NULL,"
     "  updated_ms INTEGER NOT NULL,"
-    "  lines_deducted INTEGER NOT NULL DEFAULT 0,"
-    "  owes INTEGER NOT NULL DEFAULT 0"
+    "  lines_deducted INTEGER NOT NULL DEFAULT 0"
     ") WITHOUT ROWID;"
     "CREATE TABLE order_items ("
     "  order_id TEXT NOT NULL REFERENCES orders,"
@@ -24,15 +23,12 @@ const char *const order_schema[] = {
     "  quantity INTEGER NOT NULL,"
     "  PRIMARY KEY (order_id, line)"
     ") WITHOUT ROWID;"
-    "CREATE INDEX orders_of_customer ON orders (customer_id, created_ms DESC, order_id DESC);"
-    "CREATE INDEX orders_owing ON orders (updated_ms) WHERE owes <> 0;"
-    "CREATE INDEX orders_pending ON orders (created_ms) WHERE state = 1;",
+    "CREATE INDEX orders_of_customer ON orders (customer_id, created_ms DESC, order_id DESC);",
     NULL,
 };
 
 #define COLUMNS                                                                                              \
-    "order_id, customer_id, state, reason, total_minor, currency, created_ms, updated_ms, lines_deducted, "  \
-    "owes"
+    "order_id, customer_id, state, reason, total_minor, currency, created_ms, updated_ms, lines_deducted"
 
 static void fill(struct weir_call *call, const struct weir_rows *rows, Order__Order *order)
 {
@@ -61,17 +57,14 @@ static enum weir_status fill_items(struct weir_call *call, struct weir_rows *row
     return weir_rows_end(rows);
 }
 
-bool order_load(struct weir_tx *tx, const char *order_id, Order__Order *order, int *ret_owes)
+bool order_find(struct weir_tx *tx, const char *order_id, Order__Order *order)
 {
     struct weir_call *call = weir_sql_call(tx);
     struct weir_rows *rows =
         weir_sql_query(tx, "SELECT " COLUMNS " FROM orders WHERE order_id = ?", order_id);
     bool found = weir_rows_next(rows);
-    if (found) {
+    if (found)
         fill(call, rows, order);
-        if (ret_owes)
-            *ret_owes = (int)weir_rows_int(rows, 9);
-    }
     weir_rows_end(rows);
     if (found)
         fill_items(call,
@@ -102,15 +95,11 @@ enum weir_status order_get(struct weir_call *call, struct weir_sql *db, const ch
                       order);
 }
 
-bool order_move(struct weir_tx *tx, const char *order_id, Order__OrderState from, Order__OrderState to,
-                int owes, const char *reason)
+enum weir_status order_load(struct weir_call *call, const char *order_id, void *subject)
 {
-    int kept = to == COMPLETED ? OWES_CANCEL : 0; /* with its reason */
-    return weir_sql_exec(tx,
-                         "UPDATE orders SET state = ?1, owes = ?2 | (owes & ?3),"
-                         " reason = CASE WHEN owes & ?3 THEN reason ELSE ?4 END, updated_ms = ?5"
-                         " WHERE order_id = ?6 AND state = ?7",
-                         (int)to, owes, kept, reason, unix_ms(), order_id, (int)from) == 1;
+    const struct order_service *service = weir_call_self(call);
+    order__order__init(subject);
+    return order_get(call, service->db, order_id, subject);
 }
 
 struct change {
@@ -122,16 +111,25 @@ static void committed(void *arg)
 {
     const struct change *change = arg;
     watchers_tell(&change->service->watchers, change->order_id, -1);
-    if (change->service
-            ->complete) /* else only refusals owe something, and may wait for the lane's next turn */
-        weir_timer_wake(change->service->lanes[settle_lane_of(change->order_id)].timer);
 }
 
-void order_changed(struct order_service *service, struct weir_tx *tx, const char *order_id)
+bool order_move(struct weir_tx *tx, Order__Order *order, Order__OrderState from, Order__OrderState to,
+                const char *reason)
 {
     struct weir_call *call = weir_sql_call(tx);
+    int64_t now_ms = unix_ms();
+    bool moved = weir_sql_exec(tx,
+                               "UPDATE orders SET state = ?, updated_ms = ?, reason = coalesce(?, reason)"
+                               " WHERE order_id = ? AND state = ?",
+                               (int)to, now_ms, reason, order->order_id, (int)from) == 1;
+    if (!moved)
+        return false;
+    order->state = to;
+    order->reason = weir_call_strdup(call, reason ? reason : "");
+    order->updated_at = timestamp_of(call, now_ms);
     struct change *change = weir_call_alloc(call, sizeof *change);
-    change->service = service;
-    change->order_id = weir_call_strdup(call, order_id);
+    change->service = weir_call_self(call);
+    change->order_id = order->order_id;
     weir_sql_on_commit(tx, committed, change);
+    return true;
 }

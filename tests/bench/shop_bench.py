@@ -163,7 +163,7 @@ class Bench(shop_of_tests.Shop):
         before = {name: (cpu_seconds(process.pid), switches(process.pid)) for name, process in processes.items()}
         flushed = commits(self)
         found = self.place(*flags)
-        self.wait_value("order", "SELECT count(*) FROM orders WHERE owes <> 0 OR state = 1", 0)
+        self.wait_value("order", "SELECT count(*) FROM weir_saga WHERE state < 3", 0)
         found["cpu"] = {name: cpu_seconds(process.pid) - before[name][0] for name, process in processes.items()}
         found["switches"] = {name: switches(process.pid) - before[name][1] for name, process in processes.items()}
         found["commits"] = commits(self) - flushed

@@ -163,7 +163,8 @@ class Lane(Shop):
     # ---- What is stored ----
 
     def state(self, order_id):
-        rows = self.rows("order", f"SELECT state, owes FROM orders WHERE order_id = '{order_id}'")
+        rows = self.rows("order", "SELECT state, (SELECT count(*) FROM weir_saga WHERE id = order_id AND weir_saga.state < 3)"
+                         f" FROM orders WHERE order_id = '{order_id}'")
         return rows[0] if rows else (None, 0)
 
     def published(self):
@@ -173,8 +174,8 @@ class Lane(Shop):
 
     def settled(self, order_id):
         """The order has come to its end, and everybody who is told of it has taken it."""
-        state, owes = self.state(order_id)
-        if owes or state in (PENDING, CONFIRMED) or not self.published():
+        state, under_way = self.state(order_id)
+        if under_way or state in (PENDING, CONFIRMED) or not self.published():
             return False
         return state != COMPLETED or all(
             self.consumers.value(name, f"SELECT count(*) FROM {table} WHERE order_id = '{order_id}'") == 1

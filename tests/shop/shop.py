@@ -181,7 +181,7 @@ class Shop:
 
     def check_sums(self):
         """Everything that must add up once all is settled."""
-        self.wait_value("order", "SELECT count(*) FROM orders WHERE owes <> 0 OR state = 1", 0)
+        self.wait_value("order", "SELECT count(*) FROM weir_saga WHERE state < 3", 0)
         with open(f"{self.dir}/load.record") as record:
             outcomes = dict(line.split() for line in record)
         accepted = {order for order, outcome in outcomes.items() if outcome == "accepted"}

@@ -22,6 +22,7 @@
 #include <weir/method.h>
 #include <weir/outbox.h>
 #include <weir/rest.h>
+#include <weir/saga.h>
 #include <weir/schema.h>
 #include <weir/service.h>
 #include <weir/sql.h>

@@ -49,6 +49,25 @@ static const char *const tables_sqlite[] = {
     "    message_id TEXT NOT NULL,\n"
     "    at_ms INTEGER NOT NULL,\n"
     "    UNIQUE (method, message_id));\n",
+    /* state: enum weir_saga_state. owner: who may work on it; 0: whoever comes. */
+    "CREATE TABLE weir_saga (\n"
+    "    name TEXT NOT NULL,\n"
+    "    id TEXT NOT NULL,\n"
+    "    state BIGINT NOT NULL,\n"
+    "    step TEXT NOT NULL,\n"
+    "    owner BIGINT NOT NULL,\n"
+    "    attempts BIGINT NOT NULL,\n"
+    "    next_ms BIGINT NOT NULL,\n"
+    "    begun_ms BIGINT NOT NULL,\n"
+    "    deadline_ms BIGINT NOT NULL,\n"
+    "    ended_ms BIGINT NOT NULL,\n"
+    "    reason TEXT NOT NULL,\n"
+    "    history TEXT NOT NULL,\n"
+    "    PRIMARY KEY (name, id)) WITHOUT ROWID;\n"
+    "CREATE INDEX weir_saga_open ON weir_saga (owner) WHERE state < 3;\n"
+    "CREATE TABLE weir_saga_owner (\n"
+    "    owner BIGINT PRIMARY KEY,\n"
+    "    until_ms BIGINT NOT NULL);\n",
     NULL,
 };
 
