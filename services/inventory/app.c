@@ -1,6 +1,7 @@
 #include <weir/weir.h>
 
 #include "inventory/inventory.h"
+#include "inventory_sql.h"
 
 static void configure(struct weir_app *app, struct inventory *inventory)
 {
@@ -23,7 +24,7 @@ struct weir_app *inventory_app(int argc, char **argv)
     struct weir_app *app = weir_app_new("inventory", argc, argv);
 
     configure(app, &inventory);
-    inventory.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = inventory_schema});
+    inventory.db = weir_sql_add(app, "db", &(struct weir_sql_options){.schema = &inventory_sql});
     struct weir_producer *events = weir_producer_add(app, "events", NULL);
     struct weir_outbox *outbox = weir_outbox_add(app, "outbox", inventory.db, events, NULL);
 

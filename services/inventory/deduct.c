@@ -2,6 +2,7 @@
  * durable. */
 #include "common/values.h"
 #include "inventory/inventory.h"
+#include "inventory_sql.h"
 
 struct progress {
     int32_t lines_done;
@@ -11,40 +12,24 @@ struct progress {
  * hand, if there still is enough. */
 static void deduct(struct weir_tx *tx, const Inventory__DeductRequest *request)
 {
-    struct weir_rows *rows = weir_sql_query(
-        tx,
-        "SELECT l.quantity, l.state, r.state FROM reservation_lines l JOIN reservations r USING (order_id)"
-        " WHERE l.order_id = ? AND l.sku = ?",
-        request->order_id, request->sku);
-    bool found = weir_rows_next(rows);
-    int64_t quantity = found ? weir_rows_int(rows, 0) : 0;
-    int64_t state = found ? weir_rows_int(rows, 1) : 0;
-    bool expired = found && weir_rows_int(rows, 2) == RESERVATION_EXPIRED;
-    weir_rows_end(rows);
-
-    if (!found || quantity != request->quantity) {
+    struct find_line_row line = {0};
+    bool found = find_line(tx, request->order_id, request->sku, &line);
+    if (!found || line.quantity != request->quantity) {
         weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, "order %s: no %d of sku %s are reserved",
                       request->order_id, request->quantity, request->sku);
-    } else if (state == LINE_RESERVED) {
-        weir_sql_exec(tx,
-                      "UPDATE stock SET reserved = reserved - ?1, deducted = deducted + ?1 WHERE sku = ?2",
-                      quantity, request->sku);
-    } else if (state == LINE_RELEASED && expired) {
-        int64_t taken = weir_sql_exec(tx,
-                                      "UPDATE stock SET on_hand = on_hand - ?1, deducted = deducted + ?1"
-                                      " WHERE sku = ?2 AND on_hand >= ?1",
-                                      quantity, request->sku);
-        if (taken == 0)
+    } else if (line.state == LINE_RESERVED) {
+        deduct_reserved(tx, line.quantity, request->sku);
+    } else if (line.state == LINE_RELEASED && line.reservation_state == RESERVATION_EXPIRED) {
+        if (deduct_on_hand(tx, line.quantity, request->sku) == 0)
             weir_sql_fail(tx, WEIR_FAILED_PRECONDITION,
                           "order %s: the reservation of sku %s expired, and it is sold out",
                           request->order_id, request->sku);
-    } else if (state != LINE_DEDUCTED) {
+    } else if (line.state != LINE_DEDUCTED) {
         weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, "order %s: sku %s was given back", request->order_id,
                       request->sku);
     }
-    if (state != LINE_DEDUCTED)
-        weir_sql_exec(tx, "UPDATE reservation_lines SET state = ? WHERE order_id = ? AND sku = ?",
-                      LINE_DEDUCTED, request->order_id, request->sku);
+    if (line.state != LINE_DEDUCTED)
+        set_line_state(tx, LINE_DEDUCTED, request->order_id, request->sku);
 }
 
 static struct progress *progress_of(struct weir_call *call)
@@ -57,9 +42,10 @@ static struct progress *progress_of(struct weir_call *call)
 enum weir_status deduct_one(struct weir_call *call, const Inventory__DeductRequest *request)
 {
     struct inventory *inventory = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, inventory->db);
-    deduct(tx, request);
-    enum weir_status status = weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, inventory->db, &tx))
+        deduct(tx, request);
+    enum weir_status status = weir_sql_outcome(tx);
     if (status != WEIR_OK)
         return status;
 

@@ -20,7 +20,6 @@ enum reservation_state { RESERVATION_ACTIVE = 1, RESERVATION_RELEASED = 2, RESER
 /* app.c: what main() runs and tests try. */
 struct weir_app *inventory_app(int argc, char **argv);
 
-extern const char *const inventory_schema[];
 extern const struct catalog_handlers catalog_handlers;
 extern const struct inventory_handlers inventory_handlers;
 

@@ -1,6 +1,7 @@
 #include <weir/weir.h>
 
 #include "logistics/logistics.h"
+#include "logistics_sql.h"
 
 static void configure(struct weir_app *app, struct logistics *logistics)
 {
@@ -22,7 +23,7 @@ struct weir_app *logistics_app(int argc, char **argv)
     struct weir_app *app = weir_app_new("logistics", argc, argv);
 
     configure(app, &logistics);
-    logistics.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = logistics_schema});
+    logistics.db = weir_sql_add(app, "db", &(struct weir_sql_options){.schema = &logistics_sql});
     struct weir_service *shipments = shipment_service_add(app, &(struct shipment_service_options){
                                                                    .handlers = &shipment_handlers,
                                                                    .self = &logistics,

@@ -14,7 +14,6 @@ struct logistics {
 /* app.c: what main() runs and tests try. */
 struct weir_app *logistics_app(int argc, char **argv);
 
-extern const char *const logistics_schema[];
 extern const struct shipment_handlers shipment_handlers;   /* shipments.c */
 extern const struct logistics_handlers logistics_handlers; /* events.c */
 

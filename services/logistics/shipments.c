@@ -1,53 +1,30 @@
 #include "common/values.h"
 #include "logistics/logistics.h"
-
-const char *const logistics_schema[] = {
-    "CREATE TABLE shipments ("
-    "  order_id TEXT PRIMARY KEY,"
-    "  shipment_id TEXT NOT NULL UNIQUE,"
-    "  customer_id TEXT NOT NULL,"
-    "  state INTEGER NOT NULL,"
-    "  planned_ms INTEGER NOT NULL"
-    ") WITHOUT ROWID;"
-    "CREATE TABLE shipment_items ("
-    "  order_id TEXT NOT NULL REFERENCES shipments,"
-    "  sku TEXT NOT NULL,"
-    "  quantity INTEGER NOT NULL,"
-    "  PRIMARY KEY (order_id, sku)"
-    ") WITHOUT ROWID;"
-    "CREATE TABLE departures (order_id TEXT PRIMARY KEY, leaves_ms INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX departures_due ON departures (leaves_ms);",
-    NULL,
-};
+#include "logistics_sql.h"
 
 bool shipment_load(struct weir_tx *tx, const char *order_id, Logistics__Shipment *shipment)
 {
     struct weir_call *call = weir_sql_call(tx);
-    struct weir_rows *rows = weir_sql_query(
-        tx, "SELECT shipment_id, customer_id, state, planned_ms FROM shipments WHERE order_id = ?", order_id);
-    bool found = weir_rows_next(rows);
-    if (found) {
-        shipment->order_id = weir_call_strdup(call, order_id);
-        shipment->shipment_id = weir_rows_text(rows, 0);
-        shipment->customer_id = weir_rows_text(rows, 1);
-        shipment->state = (Logistics__ShipmentState)weir_rows_int(rows, 2);
-        shipment->planned_at = timestamp_of(call, weir_rows_int(rows, 3));
-    }
-    weir_rows_end(rows);
-    if (!found)
+    struct find_shipment_row row;
+    if (!find_shipment(tx, order_id, &row))
         return false;
-
+    shipment->order_id = weir_call_strdup(call, order_id);
+    shipment->shipment_id = row.shipment_id;
+    shipment->customer_id = row.customer_id;
+    shipment->state = (Logistics__ShipmentState)row.state;
+    shipment->planned_at = timestamp_of(call, row.planned_ms);
     shipment->items = LIST_OF(call, 50, Order__OrderItem);
-    rows = weir_sql_query(tx, "SELECT sku, quantity FROM shipment_items WHERE order_id = ? ORDER BY sku",
-                          order_id);
-    while (shipment->n_items < 50 && weir_rows_next(rows)) {
+    shipment->n_items = 0;
+    struct items_of_shipment_row item_row;
+    struct items_of_shipment_rows rows = items_of_shipment(tx, order_id);
+    while (shipment->n_items < 50 && items_of_shipment_next(&rows, &item_row)) {
         Order__OrderItem *item = weir_call_alloc(call, sizeof *item);
         order__order_item__init(item);
-        item->sku = weir_rows_text(rows, 0);
-        item->quantity = (int32_t)weir_rows_int(rows, 1);
+        item->sku = item_row.sku;
+        item->quantity = (int32_t)item_row.quantity;
         shipment->items[shipment->n_items++] = item;
     }
-    weir_rows_end(rows);
+    items_of_shipment_end(&rows);
     return true;
 }
 
@@ -55,10 +32,11 @@ static enum weir_status get_shipment(struct weir_call *call, const Logistics__Ge
                                      Logistics__Shipment *reply)
 {
     struct logistics *logistics = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, logistics->db);
-    if (!shipment_load(tx, request->order_id, reply))
-        weir_sql_fail(tx, WEIR_NOT_FOUND, "no shipment for order \"%s\"", request->order_id);
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, logistics->db, &tx))
+        if (!shipment_load(tx, request->order_id, reply))
+            weir_sql_fail(tx, WEIR_NOT_FOUND, "no shipment for order \"%s\"", request->order_id);
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status count_shipments(struct weir_call *call,
@@ -67,14 +45,12 @@ static enum weir_status count_shipments(struct weir_call *call,
 {
     (void)request;
     struct logistics *logistics = weir_call_self(call);
-    struct weir_rows *rows = weir_sql_read(
-        call, logistics->db, "SELECT total(state = 1), total(state = 2), total(state = 3) FROM shipments");
-    if (weir_rows_next(rows)) {
-        reply->planned = weir_rows_int(rows, 0);
-        reply->sent = weir_rows_int(rows, 1);
-        reply->cancelled = weir_rows_int(rows, 2);
-    }
-    return weir_rows_end(rows);
+    struct count_by_state_row row = {0};
+    enum weir_status status = count_by_state_read(call, logistics->db, &row);
+    reply->planned = row.planned;
+    reply->sent = row.sent;
+    reply->cancelled = row.cancelled;
+    return status;
 }
 
 const struct shipment_handlers shipment_handlers = {

@@ -1,6 +1,7 @@
 #include <weir/weir.h>
 
 #include "payment/payment.h"
+#include "payment_sql.h"
 
 struct weir_app *payment_app(int argc, char **argv)
 {
@@ -8,7 +9,7 @@ struct weir_app *payment_app(int argc, char **argv)
     payment = (struct payment){0}; /* a test makes several */
     struct weir_app *app = weir_app_new("payment", argc, argv);
 
-    payment.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = payment_schema});
+    payment.db = weir_sql_add(app, "db", &(struct weir_sql_options){.schema = &payment_sql});
     acquirer_configure(app, &payment.acquirer);
     struct weir_producer *events = weir_producer_add(app, "events", NULL);
     struct weir_outbox *outbox = weir_outbox_add(app, "outbox", payment.db, events, NULL);

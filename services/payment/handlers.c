@@ -2,6 +2,7 @@
 
 #include "common/values.h"
 #include "payment/payment.h"
+#include "payment_sql.h"
 
 #define OPEN PAYMENT__PAYMENT_STATE__PAYMENT_STATE_OPEN
 #define DECLINED PAYMENT__PAYMENT_STATE__PAYMENT_STATE_DECLINED
@@ -33,35 +34,27 @@ static const char *state_name(Payment__PaymentState state)
 static bool load(struct weir_tx *tx, const char *order_id, Payment__Payment *reply)
 {
     struct weir_call *call = weir_sql_call(tx);
-    struct weir_rows *rows = weir_sql_query(
-        tx, "SELECT customer_id, amount_minor, currency, state, expires_ms FROM payments WHERE order_id = ?",
-        order_id);
-    bool found = weir_rows_next(rows);
-    if (found) {
-        reply->order_id = weir_call_strdup(call, order_id);
-        reply->customer_id = weir_rows_text(rows, 0);
-        reply->amount = money_of(call, weir_rows_int(rows, 1), weir_rows_text(rows, 2));
-        reply->state = (Payment__PaymentState)weir_rows_int(rows, 3);
-        reply->expires_at = timestamp_of(call, weir_rows_int(rows, 4));
-    }
-    weir_rows_end(rows);
-    return found;
+    struct find_payment_row row;
+    if (!find_payment(tx, order_id, &row))
+        return false;
+    reply->order_id = weir_call_strdup(call, order_id);
+    reply->customer_id = row.customer_id;
+    reply->amount = money_of(call, row.amount_minor, row.currency);
+    reply->state = (Payment__PaymentState)row.state;
+    reply->expires_at = timestamp_of(call, row.expires_ms);
+    return true;
 }
 
 static void insert(struct weir_tx *tx, const char *order_id, const char *customer_id, int64_t amount_minor,
                    Payment__PaymentState state)
 {
-    weir_sql_exec(tx,
-                  "INSERT INTO payments (order_id, customer_id, amount_minor, currency, state, expires_ms)"
-                  " VALUES (?, ?, ?, ?, ?, ?)",
-                  order_id, customer_id, amount_minor, SHOP_CURRENCY, (int)state, unix_ms() + VALID_MS);
+    add_payment(tx, order_id, customer_id, amount_minor, SHOP_CURRENCY, state, unix_ms() + VALID_MS);
 }
 
-static enum weir_status set_state(struct weir_tx *tx, Payment__Payment *payment, Payment__PaymentState state)
+static void set_state(struct weir_tx *tx, Payment__Payment *payment, Payment__PaymentState state)
 {
-    weir_sql_exec(tx, "UPDATE payments SET state = ? WHERE order_id = ?", (int)state, payment->order_id);
+    set_payment_state(tx, state, payment->order_id);
     payment->state = state;
-    return weir_sql_status(tx);
 }
 
 /* The answer that an earlier request of this order had. */
@@ -111,15 +104,17 @@ static enum weir_status authorize(struct weir_call *call, const Payment__Authori
     if (answer != WEIR_OK && answer != WEIR_FAILED_PRECONDITION)
         return answer;
 
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    if (load(tx, request->order_id, reply)) {
-        authorized_before(tx, request, reply);
-    } else {
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx)) {
+        if (load(tx, request->order_id, reply)) {
+            authorized_before(tx, request, reply);
+            continue;
+        }
         insert(tx, request->order_id, request->customer_id, request->amount->amount_minor,
                answer == WEIR_OK ? OPEN : DECLINED);
         load(tx, request->order_id, reply);
     }
-    status = weir_sql_commit(tx);
+    status = weir_sql_outcome(tx);
     if (status == WEIR_OK && reply->state == DECLINED)
         return weir_call_fail(call, WEIR_FAILED_PRECONDITION, "payment declined");
     return status;
@@ -140,23 +135,28 @@ static bool find(struct weir_tx *tx, const char *order_id, Payment__Payment *rep
     return false;
 }
 
+static void capture_in(struct weir_tx *tx, Payment__Payment *payment)
+{
+    if (payment->state == OPEN) {
+        Payment__Captured event = PAYMENT__CAPTURED__INIT;
+        event.order_id = payment->order_id;
+        event.amount = payment->amount;
+        set_state(tx, payment, CAPTURED);
+        payment_captured_publish(tx, &event);
+    } else if (payment->state != CAPTURED) {
+        refuse(tx, payment, "captured");
+    }
+}
+
 static enum weir_status capture(struct weir_call *call, const Payment__PaymentRequest *request,
                                 Payment__Payment *reply)
 {
     struct payment *payment = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    if (find(tx, request->order_id, reply)) {
-        if (reply->state == OPEN) {
-            Payment__Captured event = PAYMENT__CAPTURED__INIT;
-            event.order_id = reply->order_id;
-            event.amount = reply->amount;
-            set_state(tx, reply, CAPTURED);
-            payment_captured_publish(tx, &event);
-        } else if (reply->state != CAPTURED) {
-            refuse(tx, reply, "captured");
-        }
-    }
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx))
+        if (find(tx, request->order_id, reply))
+            capture_in(tx, reply);
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status void_(struct weir_call *call, const Payment__PaymentRequest *request,
@@ -166,44 +166,53 @@ static enum weir_status void_(struct weir_call *call, const Payment__PaymentRequ
     enum weir_status status = check_name(call, "order_id", request->order_id, 64);
     if (status != WEIR_OK)
         return status;
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    if (!load(tx, request->order_id, reply)) {
-        insert(tx, request->order_id, "", 0, VOIDED); /* an Authorize that is still on its way finds this */
-        load(tx, request->order_id, reply);
-    } else if (reply->state == OPEN) {
-        set_state(tx, reply, VOIDED);
-    } else if (reply->state == CAPTURED || reply->state == REFUNDED) {
-        refuse(tx, reply, "voided");
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx)) {
+        if (!load(tx, request->order_id, reply)) {
+            insert(tx, request->order_id, "", 0,
+                   VOIDED); /* an Authorize that is still on its way finds this */
+            load(tx, request->order_id, reply);
+        } else if (reply->state == OPEN) {
+            set_state(tx, reply, VOIDED);
+        } else if (reply->state == CAPTURED || reply->state == REFUNDED) {
+            refuse(tx, reply, "voided");
+        }
     }
-    return weir_sql_commit(tx);
+    return weir_sql_outcome(tx);
+}
+
+static void refund_in(struct weir_tx *tx, Payment__Payment *payment)
+{
+    if (payment->state == CAPTURED) {
+        Payment__Refunded event = PAYMENT__REFUNDED__INIT;
+        event.order_id = payment->order_id;
+        event.amount = payment->amount;
+        set_state(tx, payment, REFUNDED);
+        payment_refunded_publish(tx, &event);
+    } else if (payment->state != REFUNDED) {
+        refuse(tx, payment, "refunded");
+    }
 }
 
 static enum weir_status refund(struct weir_call *call, const Payment__PaymentRequest *request,
                                Payment__Payment *reply)
 {
     struct payment *payment = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    if (find(tx, request->order_id, reply)) {
-        if (reply->state == CAPTURED) {
-            Payment__Refunded event = PAYMENT__REFUNDED__INIT;
-            event.order_id = reply->order_id;
-            event.amount = reply->amount;
-            set_state(tx, reply, REFUNDED);
-            payment_refunded_publish(tx, &event);
-        } else if (reply->state != REFUNDED) {
-            refuse(tx, reply, "refunded");
-        }
-    }
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx))
+        if (find(tx, request->order_id, reply))
+            refund_in(tx, reply);
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status get_payment(struct weir_call *call, const Payment__PaymentRequest *request,
                                     Payment__Payment *reply)
 {
     struct payment *payment = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    find(tx, request->order_id, reply);
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx))
+        find(tx, request->order_id, reply);
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status get_totals(struct weir_call *call, const Payment__GetTotalsRequest *request,
@@ -211,12 +220,12 @@ static enum weir_status get_totals(struct weir_call *call, const Payment__GetTot
 {
     (void)request;
     struct payment *payment = weir_call_self(call);
-    struct weir_rows *rows = weir_sql_read(
-        call, payment->db, "SELECT state, sum(amount_minor), count(*) FROM payments GROUP BY state");
-    while (weir_rows_next(rows)) {
-        int64_t amount = weir_rows_int(rows, 1);
-        reply->payments += weir_rows_int(rows, 2);
-        switch ((Payment__PaymentState)weir_rows_int(rows, 0)) {
+    struct totals_by_state_row row;
+    struct totals_by_state_rows rows = totals_by_state_read(call, payment->db);
+    while (totals_by_state_next(&rows, &row)) {
+        int64_t amount = row.amount_minor;
+        reply->payments += row.payments;
+        switch ((Payment__PaymentState)row.state) {
         case OPEN:
             reply->open_minor += amount;
             break;
@@ -236,19 +245,17 @@ static enum weir_status get_totals(struct weir_call *call, const Payment__GetTot
         }
         reply->authorized_minor += amount;
     }
-    return weir_rows_end(rows);
+    return totals_by_state_end(&rows);
 }
 
 bool payment_expire(struct weir_call *call)
 {
     struct payment *payment = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, payment->db);
-    int64_t expired =
-        weir_sql_exec(tx,
-                      "UPDATE payments SET state = ? WHERE order_id IN"
-                      " (SELECT order_id FROM payments WHERE state = 1 AND expires_ms < ? LIMIT 100)",
-                      (int)VOIDED, unix_ms());
-    if (weir_sql_commit(tx) != WEIR_OK)
+    int64_t expired = 0;
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, payment->db, &tx))
+        expired = expire_payments(tx, VOIDED, unix_ms());
+    if (weir_sql_outcome(tx) != WEIR_OK)
         weir_log_warn("expired payments were not voided", weir_field_error(weir_call_error(call)));
     else if (expired > 0)
         weir_log_info("expired payments voided", weir_field_int("payments", expired));

@@ -20,7 +20,6 @@ struct payment {
     struct acquirer acquirer;
 };
 
-extern const char *const payment_schema[];
 extern const struct payment_handlers payment_handlers;
 
 void acquirer_configure(struct weir_app *app, struct acquirer *acquirer);

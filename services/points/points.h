@@ -10,7 +10,6 @@ struct points {
     struct weir_sql *db;
 };
 
-extern const char *const points_schema[];
 extern const struct points_handlers points_handlers;
 
 #endif

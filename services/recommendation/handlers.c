@@ -2,43 +2,16 @@
 
 #include "common/values.h"
 #include "recommendation/recommendation.h"
-
-const char *const recommendation_schema[] = {
-    "CREATE TABLE pairs ("
-    "  sku TEXT NOT NULL,"
-    "  other TEXT NOT NULL,"
-    "  orders INTEGER NOT NULL,"
-    "  PRIMARY KEY (sku, other)"
-    ") WITHOUT ROWID;"
-    "CREATE TABLE products ("
-    "  sku TEXT PRIMARY KEY,"
-    "  orders INTEGER NOT NULL DEFAULT 0,"
-    "  views INTEGER NOT NULL DEFAULT 0"
-    ") WITHOUT ROWID;"
-    "CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
-    "INSERT INTO counts (name, value) VALUES ('orders', 0), ('views', 0);",
-    NULL,
-};
-
-static void count_pair(struct weir_tx *tx, const char *sku, const char *other)
-{
-    weir_sql_exec(tx,
-                  "INSERT INTO pairs (sku, other, orders) VALUES (?, ?, 1)"
-                  " ON CONFLICT (sku, other) DO UPDATE SET orders = orders + 1",
-                  sku, other);
-}
+#include "recommendation_sql.h"
 
 static void count_order(struct weir_tx *tx, const Order__Paid *event)
 {
-    weir_sql_exec(tx, "UPDATE counts SET value = value + 1 WHERE name = 'orders'");
+    add_to_count(tx, "orders");
     for (size_t i = 0; i < event->n_items; i++) {
-        weir_sql_exec(tx,
-                      "INSERT INTO products (sku, orders) VALUES (?, 1)"
-                      " ON CONFLICT (sku) DO UPDATE SET orders = orders + 1",
-                      event->items[i]->sku);
+        add_order_of(tx, event->items[i]->sku);
         for (size_t j = 0; j < event->n_items; j++)
             if (i != j)
-                count_pair(tx, event->items[i]->sku, event->items[j]->sku);
+                add_pair(tx, event->items[i]->sku, event->items[j]->sku);
     }
 }
 
@@ -47,10 +20,11 @@ static enum weir_status on_order_paid(struct weir_call *call, const Order__Paid 
 {
     (void)reply;
     struct recommendation *recommendation = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, recommendation->db);
-    if (weir_inbox_first(tx))
-        count_order(tx, event);
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, recommendation->db, &tx))
+        if (weir_inbox_first(tx))
+            count_order(tx, event);
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status on_user_activity(struct weir_call *call, const User__Activity *event,
@@ -58,15 +32,13 @@ static enum weir_status on_user_activity(struct weir_call *call, const User__Act
 {
     (void)reply;
     struct recommendation *recommendation = weir_call_self(call);
-    struct weir_tx *tx = weir_sql_begin(call, recommendation->db);
-    if (weir_inbox_first(tx)) {
-        weir_sql_exec(tx, "UPDATE counts SET value = value + 1 WHERE name = 'views'");
-        weir_sql_exec(tx,
-                      "INSERT INTO products (sku, views) VALUES (?, 1) ON CONFLICT (sku) DO UPDATE SET views "
-                      "= views + 1",
-                      event->sku);
-    }
-    return weir_sql_commit(tx);
+    struct weir_tx *tx = NULL;
+    while (weir_sql_attempt(call, recommendation->db, &tx))
+        if (weir_inbox_first(tx)) {
+            add_to_count(tx, "views");
+            add_view_of(tx, event->sku);
+        }
+    return weir_sql_outcome(tx);
 }
 
 static enum weir_status get_recommendations(struct weir_call *call,
@@ -79,28 +51,24 @@ static enum weir_status get_recommendations(struct weir_call *call,
         return weir_call_fail(call, WEIR_INVALID_ARGUMENT, "limit: %d is not within 1 to 20", limit);
 
     reply->sku = request->sku;
-    struct weir_rows *rows = weir_sql_read(call, recommendation->db,
-                                           "SELECT orders, views FROM products WHERE sku = ?", request->sku);
-    if (weir_rows_next(rows)) {
-        reply->orders = weir_rows_int(rows, 0);
-        reply->views = weir_rows_int(rows, 1);
-    }
-    enum weir_status status = weir_rows_end(rows);
-    if (status != WEIR_OK)
+    struct find_popularity_row popularity = {0};
+    enum weir_status status = find_popularity_read(call, recommendation->db, request->sku, &popularity);
+    if (status != WEIR_OK && status != WEIR_NOT_FOUND)
         return status;
+    reply->orders = popularity.orders;
+    reply->views = popularity.views;
 
     reply->recommendations = LIST_OF(call, limit, Recommendation__Recommendation);
-    rows = weir_sql_read(call, recommendation->db,
-                         "SELECT other, orders FROM pairs WHERE sku = ? ORDER BY orders DESC, other LIMIT ?",
-                         request->sku, limit);
-    while (weir_rows_next(rows)) {
+    struct bought_with_row row;
+    struct bought_with_rows rows = bought_with_read(call, recommendation->db, request->sku, limit);
+    while (bought_with_next(&rows, &row)) {
         Recommendation__Recommendation *other = weir_call_alloc(call, sizeof *other);
         recommendation__recommendation__init(other);
-        other->sku = weir_rows_text(rows, 0);
-        other->bought_together = weir_rows_int(rows, 1);
+        other->sku = row.other;
+        other->bought_together = row.orders;
         reply->recommendations[reply->n_recommendations++] = other;
     }
-    return weir_rows_end(rows);
+    return bought_with_end(&rows);
 }
 
 static enum weir_status count_orders(struct weir_call *call,
@@ -109,12 +77,11 @@ static enum weir_status count_orders(struct weir_call *call,
 {
     (void)request;
     struct recommendation *recommendation = weir_call_self(call);
-    struct weir_rows *rows = weir_sql_read(call, recommendation->db, "SELECT name, value FROM counts");
-    while (weir_rows_next(rows)) {
-        bool orders = strcmp(weir_rows_text(rows, 0), "orders") == 0;
-        *(orders ? &reply->orders : &reply->views) = weir_rows_int(rows, 1);
-    }
-    return weir_rows_end(rows);
+    struct all_counts_row row;
+    struct all_counts_rows rows = all_counts_read(call, recommendation->db);
+    while (all_counts_next(&rows, &row))
+        *(strcmp(row.name, "orders") == 0 ? &reply->orders : &reply->views) = row.value;
+    return all_counts_end(&rows);
 }
 
 const struct recommendation_handlers recommendation_handlers = {

@@ -1,14 +1,14 @@
 #include <weir/weir.h>
 
 #include "recommendation/recommendation.h"
+#include "recommendation_sql.h"
 
 static struct weir_app *recommendation_app(int argc, char **argv)
 {
     static struct recommendation recommendation;
     struct weir_app *app = weir_app_new("recommendation", argc, argv);
 
-    recommendation.db =
-        weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = recommendation_schema});
+    recommendation.db = weir_sql_add(app, "db", &(struct weir_sql_options){.schema = &recommendation_sql});
     struct weir_service *service = recommendation_service_add(app, &(struct recommendation_service_options){
                                                                        .handlers = &recommendation_handlers,
                                                                        .self = &recommendation,

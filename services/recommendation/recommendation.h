@@ -10,7 +10,6 @@ struct recommendation {
     struct weir_sql *db;
 };
 
-extern const char *const recommendation_schema[];
 extern const struct recommendation_handlers recommendation_handlers;
 
 #endif

@@ -86,7 +86,9 @@ static void put_comment(struct weir_buffer *out, const struct query *query)
 
 static void put_row(struct weir_buffer *out, const struct query *query)
 {
-    weir_buffer_printf(out, "struct %s_row {\n", query->name);
+    if (query->same_row)
+        return;
+    weir_buffer_printf(out, "struct %s_row {\n", query->row);
     for (size_t i = 0; i < query->result_count; i++) {
         const struct result *result = &query->results[i];
         bool has = result->nullable && result->type != TYPE_TEXT;
@@ -106,7 +108,7 @@ static void put_function(struct weir_buffer *out, struct weir_arena *arena, cons
                        outside ? "_read(struct weir_call *call, struct weir_sql *db" : "(struct weir_tx *tx");
     put_parameters(out, arena, query);
     if (query->kind == QUERY_ONE)
-        put_argument(out, weir_arena_printf(arena, "struct %s_row *ret_row", query->name));
+        put_argument(out, weir_arena_printf(arena, "struct %s_row *ret_row", query->row));
     weir_buffer_append_byte(out, ')');
 }
 
@@ -151,7 +153,7 @@ static void declare_many(struct weir_buffer *out, struct weir_arena *arena, cons
     weir_buffer_printf(out,
                        "bool %s_next(struct %s_rows *rows, struct %s_row *ret_row);\n"
                        "enum weir_status %s_end(struct %s_rows *rows);\n",
-                       query->name, query->name, query->name, query->name, query->name);
+                       query->name, query->name, query->row, query->name, query->name);
 }
 
 static const char rules[] =
@@ -274,8 +276,10 @@ static const char *call_text(struct weir_arena *arena, const char *function, siz
 
 static void define_fill(struct weir_buffer *out, const struct query *query)
 {
+    if (query->same_row)
+        return;
     weir_buffer_printf(out, "static void %s_fill(const struct weir_rows *rows, struct %s_row *ret_row)\n{\n",
-                       query->name, query->name);
+                       query->row, query->row);
     for (size_t i = 0; i < query->result_count; i++) {
         const struct result *result = &query->results[i];
         const char *not_zero = result->type == TYPE_BOOLEAN ? " != 0" : "";
@@ -303,7 +307,7 @@ static void define_one(struct weir_buffer *out, struct weir_arena *arena, size_t
         out,
         "    struct weir_rows *rows = %s;\n    bool found = weir_rows_next(rows);\n    if (found)\n"
         "        %s_fill(rows, ret_row);\n    return weir_rows_end(rows) == WEIR_OK && found;\n}\n\n",
-        call_text(arena, "weir_sql_query_values(tx", index, query), query->name);
+        call_text(arena, "weir_sql_query_values(tx", index, query), query->row);
     if (!query->read_only)
         return;
     put_function(out, arena, "enum weir_status ", query, true);
@@ -314,7 +318,7 @@ static void define_one(struct weir_buffer *out, struct weir_arena *arena, size_t
         "    struct weir_rows *rows = %s;\n    bool found = weir_rows_next(rows);\n    if (found)\n"
         "        %s_fill(rows, ret_row);\n    enum weir_status ended = weir_rows_end(rows);\n"
         "    return ended == WEIR_OK && !found ? WEIR_NOT_FOUND : ended;\n}\n\n",
-        call_text(arena, "weir_sql_read_values(call, db", index, query), query->name);
+        call_text(arena, "weir_sql_read_values(call, db", index, query), query->row);
 }
 
 static void define_many(struct weir_buffer *out, struct weir_arena *arena, size_t index,
@@ -339,7 +343,7 @@ static void define_many(struct weir_buffer *out, struct weir_arena *arena, size_
         "    if (!weir_rows_next(rows->rows))\n        return false;\n"
         "    %s_fill(rows->rows, ret_row);\n    return true;\n}\n\n"
         "enum weir_status %s_end(struct %s_rows *rows)\n{\n    return weir_rows_end(rows->rows);\n}\n\n",
-        query->name, query->name, query->name, query->name, query->name, query->name);
+        query->name, query->name, query->row, query->row, query->name, query->name);
 }
 
 static void define_exec(struct weir_buffer *out, struct weir_arena *arena, size_t index,

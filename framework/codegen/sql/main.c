@@ -106,6 +106,8 @@ static int generate(struct weir_arena *arena, const struct arguments *arguments)
         for (size_t i = 0; i < queries.count; i++)
             if (queries.list[i].token_count > 0)
                 query_check(&schema, &queries.list[i], &report);
+        if (report.count == 0)
+            queries_share_rows(&schema, &queries, &report);
     }
     fputs(weir_buffer_text(&report.text), stderr);
     int result = report.count > 0 ? 1 : write_all(arguments, &schema, &queries);

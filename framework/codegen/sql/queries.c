@@ -3,6 +3,8 @@
  *     -- What is left of a product.
  *     -- name: find_stock :one
  *     SELECT on_hand FROM stock WHERE sku = @sku;
+ *
+ * Behind :one and :many may stand the name of the row, which several queries share.
  */
 #include <ctype.h>
 #include <string.h>
@@ -100,7 +102,8 @@ static void begin_query(struct parser *parser, const struct query *query)
 static void take_header(struct parser *parser, const struct token *token, const char *at, const char *end)
 {
     struct report *report = parser->report;
-    struct weir_bytes name = take_word(&at, end), kind = take_word(&at, end), more = take_word(&at, end);
+    struct weir_bytes name = take_word(&at, end), kind = take_word(&at, end), row = take_word(&at, end);
+    struct weir_bytes more = take_word(&at, end);
     struct query query = {.source = parser->source, .offset = token->offset, .comment = ""};
     if (parser->query)
         report_add(report, parser->source, parser->query->offset, parser->query->name,
@@ -112,11 +115,16 @@ static void take_header(struct parser *parser, const struct token *token, const 
         report_add(report, parser->source, token->offset, NULL,
                    "\"%s\" is no name of a query: take lower case letters, digits and _",
                    text_of(parser, name));
-    } else if (!kind_of(kind, &query.kind) || more.size > 0) {
+    } else if (!kind_of(kind, &query.kind)) {
         report_add(report, parser->source, token->offset, text_of(parser, name),
                    "say what it gives: -- name: %s :one, :many or :exec", text_of(parser, name));
+    } else if (more.size > 0 || (row.size > 0 && (query.kind == QUERY_EXEC || !is_c_name(row)))) {
+        report_add(report, parser->source, token->offset, text_of(parser, name),
+                   "behind :one and :many may stand the name of its row, in lower case letters, digits and "
+                   "_; no more");
     } else {
         query.name = text_of(parser, name);
+        query.row = row.size > 0 ? text_of(parser, row) : query.name;
         check_name(parser, &query);
         begin_query(parser, &query);
         parser->nameless = false;

@@ -151,3 +151,42 @@ void results_find(struct scope *scope, sqlite3_stmt *statement)
         report_add(scope->report, query->source, scope_token(scope, list.begin)->offset, query->name,
                    "its columns cannot be told apart: write it more simply");
 }
+
+/* ---- Rows that several queries share ---- */
+
+static bool same_columns(const struct query *left, const struct query *right)
+{
+    bool same = left->result_count == right->result_count;
+    for (size_t i = 0; same && i < left->result_count; i++)
+        same = strcmp(left->results[i].name, right->results[i].name) == 0 &&
+               left->results[i].type == right->results[i].type &&
+               left->results[i].nullable == right->results[i].nullable;
+    return same;
+}
+
+static const char *row_text(struct weir_arena *arena, const struct query *query)
+{
+    const char *text = "";
+    for (size_t i = 0; i < query->result_count; i++)
+        text = weir_arena_printf(arena, "%s%s%s %s%s", text, i ? ", " : "", query->results[i].name,
+                                 type_name(query->results[i].type),
+                                 query->results[i].nullable ? " or NULL" : "");
+    return text;
+}
+
+void queries_share_rows(const struct schema *schema, struct queries *queries, struct report *report)
+{
+    for (size_t i = 0; i < queries->count; i++) {
+        struct query *query = &queries->list[i];
+        for (size_t j = 0; j < i && query->kind != QUERY_EXEC && !query->same_row; j++)
+            if (queries->list[j].kind != QUERY_EXEC && strcmp(queries->list[j].row, query->row) == 0)
+                query->same_row = &queries->list[j];
+        if (query->same_row && !same_columns(query->same_row, query))
+            report_add(
+                report, query->source, query->offset, query->name,
+                "its row %s has other columns (%s) than in line %zu (%s): make them the same, or give it "
+                "another row",
+                query->row, row_text(schema->arena, query), line_of(query->source, query->same_row->offset),
+                row_text(schema->arena, query->same_row));
+    }
+}

@@ -98,6 +98,8 @@ struct result {
 
 struct query {
     const char *name;
+    const char *row;              /* its rows are struct ROW_row; its own name where it says no other */
+    const struct query *same_row; /* an earlier one with that row; NULL: none */
     enum query_kind kind;
     const char *comment; /* lines, each ends with a newline; "" none */
     const struct source *source;
@@ -121,6 +123,8 @@ struct queries {
 /* Splits a file into named statements. */
 bool queries_parse(struct weir_arena *arena, const struct source *source, struct queries *ret_queries,
                    struct report *report);
+/* Of queries that are checked: those that share a row have the same columns. */
+void queries_share_rows(const struct schema *schema, struct queries *queries, struct report *report);
 /* Prepares a statement against the schema and finds the types of its parameters and results. */
 void query_check(const struct schema *schema, struct query *query, struct report *report);
 

@@ -72,8 +72,8 @@ struct weir_value {
 
 /* Waits for the writer's turn within the call's deadline. Never NULL: a failed begin fails what follows. */
 WEIR_API struct weir_tx *weir_sql_begin(struct weir_call *call, struct weir_sql *db);
-/* After WEIR_OK all of it is durable; after WEIR_UNKNOWN the connection was lost while the database committed, and it
- * may have happened or not; otherwise none of it happened. */
+/* After WEIR_OK all of it is durable; after WEIR_UNKNOWN the connection was lost, or the disk failed, while the
+ * database committed, and it may have happened or not; otherwise none of it happened. */
 WEIR_API enum weir_status weir_sql_commit(struct weir_tx *tx) WEIR_MUST_USE;
 WEIR_API void weir_sql_rollback(struct weir_tx *tx);
 

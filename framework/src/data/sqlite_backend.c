@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <weir/clock.h>
 
 #include "core/condition.h"
 #include "core/memory.h"
+#include "data/sqlite_files.h"
 #include "data/statements.h"
 
 #define SCHEME "sqlite:"
@@ -36,21 +36,6 @@ static sqlite3_stmt *handle_of(const struct sql_cursor *cursor)
 
 /* ---- Open and close ---- */
 
-static enum weir_status make_folders(const char *name, const char *path, struct weir_error *err)
-{
-    char *folder = memory_strdup(path);
-    enum weir_status status = WEIR_OK;
-    for (char *slash = strchr(folder + 1, '/'); slash && status == WEIR_OK; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            status =
-                weir_fail_errno(err, WEIR_UNAVAILABLE, errno, "%s: cannot create folder %s", name, folder);
-        *slash = '/';
-    }
-    free(folder);
-    return status;
-}
-
 static struct connection_options options_of(struct weir_sql *db)
 {
     return (struct connection_options){
@@ -59,6 +44,20 @@ static struct connection_options options_of(struct weir_sql *db)
         .name = db->name,
         .cut = &db->cut,
     };
+}
+
+/* SQLite believes what it finds in the write-ahead log. Nobody else may add to it meanwhile. */
+static enum weir_status believe_log(struct weir_sql *db, struct connection *connection,
+                                    struct weir_error *err)
+{
+    if (!files_has_log(sqlite_of(db)->path))
+        return WEIR_OK;
+    if (connection_control(connection, "BEGIN IMMEDIATE", err) != WEIR_OK)
+        return err->status;
+    enum weir_status status = files_rewrite_log(db->name, sqlite_of(db)->path, err);
+    struct weir_error ignored = {0};
+    (void)connection_control(connection, "ROLLBACK", &ignored);
+    return status;
 }
 
 static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *context,
@@ -74,7 +73,7 @@ static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *co
     if (strcmp(sqlite->path, ":memory:") == 0)
         return weir_fail(err, WEIR_INVALID_ARGUMENT,
                          "%s: a database in memory has one connection only; use a file", db->name);
-    if (make_folders(db->name, sqlite->path, err) != WEIR_OK)
+    if (files_make_folders(db->name, sqlite->path, err) != WEIR_OK)
         return err->status;
 
     struct connection_options options = options_of(db);
@@ -82,6 +81,8 @@ static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *co
     if (connection_open(connection, &options, context, err) != WEIR_OK)
         return err->status;
     connection_work_for(connection, context, weir_context_left_ms(context));
+    if (believe_log(db, connection, err) != WEIR_OK)
+        return err->status;
     *ret_session = session_of(connection);
     return WEIR_OK;
 }
@@ -102,7 +103,8 @@ static enum weir_status sqlite_migrated(struct weir_sql *db, struct sql_session 
         sqlite->free_readers = reader;
     }
     connection_of(session)->owner = &db->component;
-    return WEIR_OK;
+    /* The log is there by now. SQLite syncs the folder, too, and does not mind when that fails. */
+    return files_sync_folder_of(db->name, sqlite->path, err);
 }
 
 static void sqlite_close(struct weir_sql *db)

@@ -219,6 +219,10 @@ static void end_transaction(struct writer *writer, struct group *group)
             if (sqlite3_total_changes64(writer->connection.handle) != group->changes)
                 database_is_back(writer);
         } else {
+            /* It is in the log, and the disk may have it: until the next commit overwrites it, a start would find it. */
+            if (err->status == WEIR_UNAVAILABLE &&
+                sqlite3_extended_errcode(writer->connection.handle) == SQLITE_IOERR_FSYNC)
+                err->status = WEIR_UNKNOWN;
             weir_error_prefix(err, "commit failed");
         }
     }

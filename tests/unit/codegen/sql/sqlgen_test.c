@@ -257,6 +257,31 @@ static const struct mistake queries[] = {
      "one\n"
      "queries.sql:2:113: q: PostgreSQL asks whose t_id is meant: write u.t_id, or excluded.t_id for the new "
      "one"},
+    {"a row of two queries",
+     "-- name: q :one pair\nSELECT id, name FROM t;\n-- name: r :many pair\nSELECT id, name FROM t;", ""},
+    {"a row whose columns differ",
+     "-- name: q :one pair\nSELECT id, name FROM t;\n-- name: r :many pair\nSELECT id, note AS name FROM t;",
+     "queries.sql:3:1: r: its row pair has other columns (id BIGINT, name TEXT or NULL) than in line 1 (id "
+     "BIGINT, name TEXT): make them the same, or give it another row"},
+    {"a row of :exec", "-- name: q :exec pair\nDELETE FROM t;",
+     "queries.sql:1:1: q: behind :one and :many may stand the name of its row, in lower case letters, digits "
+     "and _; no more"},
+    {"a row that is not named as in C", "-- name: q :one Pair\nSELECT id FROM t;",
+     "queries.sql:1:1: q: behind :one and :many may stand the name of its row, in lower case letters, digits "
+     "and _; no more"},
+    {"too much in a header", "-- name: q :one pair more\nSELECT id FROM t;",
+     "queries.sql:1:1: q: behind :one and :many may stand the name of its row, in lower case letters, digits "
+     "and _; no more"},
+    {"a column of the other side of a LEFT JOIN",
+     "-- name: q :one t\nSELECT u.id FROM t LEFT JOIN u ON u.t_id = t.id;\n-- name: r :one t\nSELECT id FROM "
+     "u;",
+     "queries.sql:3:1: r: its row t has other columns (id BIGINT) than in line 1 (id BIGINT or NULL): make "
+     "them the same, or give it another row"},
+    {"a column beside an aggregate",
+     "-- name: q :one t\nSELECT id, count(*) AS n FROM t;\n-- name: r :one t\nSELECT id, count(*) AS n FROM "
+     "t GROUP BY id;",
+     "queries.sql:3:1: r: its row t has other columns (id BIGINT, n BIGINT) than in line 1 (id BIGINT or "
+     "NULL, n BIGINT): make them the same, or give it another row"},
     {"comparisons that fit",
      "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = x'00' AND "
      "name <> 'x';",

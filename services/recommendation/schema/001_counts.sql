@@ -1,0 +1,15 @@
+CREATE TABLE pairs (
+  sku TEXT NOT NULL,
+  other TEXT NOT NULL,
+  orders BIGINT NOT NULL,
+  PRIMARY KEY (sku, other)
+) WITHOUT ROWID;
+
+CREATE TABLE products (
+  sku TEXT NOT NULL PRIMARY KEY,
+  orders BIGINT NOT NULL DEFAULT 0,
+  views BIGINT NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE counts (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL) WITHOUT ROWID;
+INSERT INTO counts (name, value) VALUES ('orders', 0), ('views', 0);
