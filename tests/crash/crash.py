@@ -5,6 +5,7 @@ import http.client
 import json
 import mmap
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from shop import BUILD, Shop  # noqa: E402
 
 PENDING, REJECTED, CONFIRMED, COMPLETED, CANCELLED = 1, 2, 3, 4, 5
 SHIM = os.path.join(BUILD, "tests", "crash", "libcrash-points.so")
+POWER_CUT = os.path.join(BUILD, "tests", "crash", "power-cut")
 CONSUMERS = ["logistics", "points", "recommendation"]
 ITEMS = [("tea-assam", 1), ("mug-white", 2)]
 TOTAL = 690 + 2 * 890
@@ -73,13 +75,17 @@ class Consumers(Shop):
 class Lane(Shop):
     """An order service of its own, with inventory, payment and gateway; the victim runs under the shim."""
 
-    def __init__(self, shift, consumers, victim, patience_ms):
+    def __init__(self, shift, consumers, victim, flags, power_cut=False):
         super().__init__(shift, consumers.address("broker", "kafka"))
         self.consumers = consumers
         self.victim = victim
         self.orders = []
         self.control = Control(f"{self.dir}/control")
-        self.flags["order"] = [f"--order.patience_ms={patience_ms}"]
+        self.flags.update(flags)
+        self.power_cut = power_cut
+        self.disk = f"{self.dir}/disk"  # the victim's
+        os.mkdir(self.disk)
+        self.chance = 0
         ports = {self.address(name, protocol).split(":")[1]: name for name, protocol in
                  (("order", "rest"), ("order", "grpc"), ("order", "admin"), ("inventory", "grpc"),
                   ("inventory", "admin"), ("payment", "grpc"), ("payment", "admin"))}
@@ -89,6 +95,7 @@ class Lane(Shop):
         self.extra[victim].update(
             LD_PRELOAD=SHIM, CRASH_CONTROL=self.control.path,
             ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0",
+            CRASH_LOG=f"{self.dir}/files.log", CRASH_FOLDER=self.disk,
             CRASH_PORTS=",".join(f"{port}={name}" for port, name in ports.items()))
         try:
             self.start("payment", "inventory", "order", "gateway")
@@ -99,6 +106,21 @@ class Lane(Shop):
     @functools.lru_cache(maxsize=None)
     def address(self, service, protocol):
         return super().address(service, protocol)
+
+    def database(self, service):
+        return f"{self.disk}/{service}.db" if service == self.victim else super().database(service)
+
+    def start(self, *names):
+        if self.victim in names:  # what is there now is all on the disk
+            shutil.rmtree(f"{self.dir}/base", ignore_errors=True)
+            shutil.copytree(self.disk, f"{self.dir}/base")
+        super().start(*names)
+
+    def cut_power(self):
+        """The victim has died; of what it wrote the disk has what a power cut leaves."""
+        shutil.rmtree(self.disk)
+        os.mkdir(self.disk)
+        subprocess.run([POWER_CUT, f"{self.dir}/files.log", f"{self.dir}/base", self.disk, str(self.chance)], check=True)
 
     def died(self):
         return self.processes[self.victim].poll() is not None
@@ -112,6 +134,8 @@ class Lane(Shop):
     def restart(self, point=None):
         """After it died; `point`: and dies there again, maybe before it is ready."""
         self.processes.pop(self.victim).wait()
+        if self.power_cut:
+            self.cut_power()
         if not point:
             self.start(self.victim)
             return
@@ -119,7 +143,7 @@ class Lane(Shop):
         try:
             self.start(self.victim)
         except AssertionError:
-            if not self.control.hit:
+            if not self.died() or not self.control.hit:
                 raise
 
     def expect(self, what, left, right):
@@ -163,6 +187,7 @@ class Lane(Shop):
     # ---- What is stored ----
 
     def state(self, order_id):
+        """Its state, and how many of its sagas are under way."""
         rows = self.rows("order", "SELECT state, (SELECT count(*) FROM weir_saga WHERE id = order_id AND weir_saga.state < 3)"
                          f" FROM orders WHERE order_id = '{order_id}'")
         return rows[0] if rows else (None, 0)

@@ -46,12 +46,17 @@ class Lanes:
         self.lanes = []
         try:
             for i in range(options.lanes):
-                # Who gives up leaves the order to the service's patience; who sends it again must not be outrun by it.
-                self.lanes.append([Lane(shift + 20 + 40 * i + 20 * patient, self.consumers, options.victim,
-                                        30000 if patient else 1000) for patient in (False, True)])
+                self.lanes.append([self.lane(options, shift + 20 + 40 * i + 20 * patient, patient)
+                                   for patient in (False, True)])
         except BaseException:
             self.close()
             raise
+
+    def lane(self, options, shift, patient):
+        """Who gives up leaves the order to the service's patience; who sends it again must not be outrun by it."""
+        flags = collections.defaultdict(list, order=[f"--order.patience_ms={30000 if patient else 1000}"])
+        flags[options.victim] += options.flag
+        return Lane(shift, self.consumers, options.victim, flags, options.power_cut)
 
     def each(self):
         return [lane for pair in self.lanes for lane in pair]
@@ -78,7 +83,7 @@ class Lanes:
     def work(self, pair, cases):
         while True:
             try:
-                mode, point = cases.get_nowait()
+                mode, point, chance = cases.get_nowait()
             except queue.Empty:
                 return
             retry, by, first = MODES[mode]
@@ -88,6 +93,7 @@ class Lanes:
                 try:
                     if attempt:
                         pair[retry].start_fresh()
+                    pair[retry].chance = chance
                     hit, problems = pair[retry].run(point, retry, by, first)
                 except Exception as problem:  # of the test itself: the lane cannot go on
                     hit, problems = True, [f"the test failed: {problem!r}"]
@@ -99,7 +105,7 @@ class Lanes:
             with self.lock:
                 (self.hit if hit else self.missed)[point[0], point[2]] += 1
                 for problem in problems:
-                    self.failed.append(f"{' '.join(map(str, point))}, {mode}: {problem}")
+                    self.failed.append(f"{' '.join(map(str, point))}, {mode}, chance {chance}: {problem}")
                     print("  FAILED:", self.failed[-1], flush=True)
 
     def run(self, cases):
@@ -126,16 +132,17 @@ def cases_of(lanes, options):
     modes = [mode for mode in MODES if options.mode in mode]
     if options.point:
         name, number, how = options.point
-        return [(mode, (name, int(number), how)) for mode in modes]
+        return [(mode, (name, int(number), how), options.chance) for mode in modes]
     cases = []
+    chance = random.Random(options.seed)
     for mode in modes:
         classes = lanes.count(mode)
         print(f"  {mode}: {sum(calls for calls, _ in classes.values())} calls in {len(classes)} classes")
         if options.verbose:
             print("".join(f"    {calls:4} {name}\n" for name, (calls, _) in sorted(classes.items())), end="")
-        cases += [(mode, (name, number, how)) for name, (calls, writes) in sorted(classes.items())
+        cases += [(mode, (name, number, how), chance.getrandbits(32)) for name, (calls, writes) in sorted(classes.items())
                   for number in range(1, calls + 1) for how in HOWS if writes or how != "half"]
-    random.Random(options.seed).shuffle(cases)
+    chance.shuffle(cases)
     return cases[:options.cases] if options.cases else cases
 
 
@@ -147,10 +154,14 @@ def main():
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--mode", default="", help="part of the name of one")
     parser.add_argument("--verbose", action="store_true", help="lists the classes, and times each case")
+    parser.add_argument("--power-cut", action="store_true", help="what was not synced may be gone or torn")
+    parser.add_argument("--chance", type=int, default=1, help="of a power cut at --point")
+    parser.add_argument("--flag", action="append", default=[], help="of the victim: --flag=--db.synchronous=normal")
     parser.add_argument("--point", nargs=3, metavar=("CLASS", "NUMBER", "HOW"))
     options = parser.parse_args()
     begun = time.monotonic()
-    print(f"{options.victim} is ended at calls of one order, seed {options.seed}", flush=True)
+    print(f"{options.victim} is ended{' by a power cut' * options.power_cut} at calls of one order, seed {options.seed}",
+          flush=True)
     lanes = Lanes(options)
     try:
         cases = cases_of(lanes, options)

@@ -3,7 +3,9 @@
  *
  * A point is known by its class, "thread/call/file" or "call/peer", and its number in it: threads run side by side, and a
  * number over all of them would mean another call each time. Which thread sends is chance with gRPC, so it is no part of
- * a peer's class. */
+ * a peer's class.
+ *
+ * With CRASH_LOG it records what happens to the files of CRASH_FOLDER. */
 #define _GNU_SOURCE 1
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "calls.h"
+#include "record.h"
 
 #define NAME_SIZE 96
 #define CLASSES_MAX 256
@@ -61,6 +63,8 @@ __attribute__((constructor)) static void attach(void)
     close(fd);
     ports = getenv("CRASH_PORTS");
     control = memory == MAP_FAILED ? NULL : memory;
+    if (control && getenv("CRASH_LOG"))
+        record_begin(getenv("CRASH_LOG"), getenv("CRASH_FOLDER"));
 }
 
 /* ---- Classes ---- */
@@ -175,12 +179,12 @@ static void end_here(void)
         pause();
 }
 
-enum verdict calls_before(struct call *call, int *ret_errno)
+/* Is it the point? */
+static bool is_here(const struct call *call)
 {
-    (void)ret_errno;
     char name[NAME_SIZE];
     if (!control || !atomic_load(&control->armed) || !name_class(call, name))
-        return CALL_DO;
+        return false;
     pthread_mutex_lock(&lock);
     struct class *class = find(name);
     bool here = class && strcmp(name, control->target) == 0 && class->calls + 1 == control->number;
@@ -191,13 +195,23 @@ enum verdict calls_before(struct call *call, int *ret_errno)
     if (here && control->how == BEFORE)
         end_here(); /* nobody else goes on: the lock is kept */
     pthread_mutex_unlock(&lock);
-    call->begun = here && control->how != COUNT;
-    return call->begun && control->how == HALF ? CALL_HALF : CALL_DO;
+    return here && control->how != COUNT;
+}
+
+static _Thread_local bool ends;
+
+enum verdict calls_before(struct call *call, int *ret_errno)
+{
+    (void)ret_errno;
+    ends = is_here(call);
+    if (record_concerns(call))
+        record_before(call);
+    return ends && control->how == HALF ? CALL_HALF : CALL_DO;
 }
 
 void calls_after(struct call *call, ssize_t result)
 {
-    (void)result;
-    if (call->begun)
+    record_after(call, result);
+    if (ends)
         end_here();
 }

@@ -52,7 +52,7 @@ class Shop:
             else:
                 command = [f"{BUILD}/services/shop-{name}", "--config", f"services/{name}/{name}.yaml"]
                 if name != "gateway":
-                    command.append(f"--db.url=sqlite:{self.dir}/{name}.db")
+                    command.append(f"--db.url=sqlite:{self.database(name)}")
                 command += self.flags[name]
                 pairs = (line.split("=", 1) for line in self._ask(f"service_environment {name}").splitlines())
                 environment = self.environment | dict(pairs) | self.extra[name]
@@ -157,8 +157,11 @@ class Shop:
 
     # ---- What is stored ----
 
+    def database(self, service):
+        return f"{self.dir}/{service}.db"
+
     def rows(self, service, query):
-        connection = sqlite3.connect(f"file:{self.dir}/{service}.db?mode=ro", uri=True)
+        connection = sqlite3.connect(f"file:{self.database(service)}?mode=ro", uri=True)
         try:
             return connection.execute(query).fetchall()
         finally:
