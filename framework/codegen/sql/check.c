@@ -85,7 +85,8 @@ static bool is_c_name(const char *name)
 /* Names that generated functions use. */
 static bool is_taken(const char *name)
 {
-    static const char *const taken[] = {"tx", "call", "db", "ret_row", "rows", "values", "found", "ended"};
+    static const char *const taken[] = {"tx",     "call",  "db",    "ret_row",    "rows",
+                                        "values", "found", "ended", "statements", "migrations"};
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (strcmp(name, taken[i]) == 0)
             return true;

@@ -214,12 +214,18 @@ static void at_coalesce(struct scope *scope, size_t name)
         return;
     struct span list = {.begin = name + 2, .end = scope_close(scope, name + 1) - 1}, part;
     struct span typed = {0}, again = list;
+    size_t list_end = list.end;
     while (typed.end == 0 && scope_next_part(scope, &list, &part))
         if (scope_operand(scope, part).type != TYPE_UNKNOWN)
             typed = part;
-    while (typed.end > 0 && scope_next_part(scope, &again, &part))
-        if (scope_operand(scope, part).kind == OPERAND_PARAMETER)
+    while (scope_next_part(scope, &again, &part)) {
+        struct operand operand = scope_operand(scope, part);
+        if (operand.kind != OPERAND_PARAMETER)
+            continue;
+        operand.parameter->asked = operand.parameter->asked || part.end < list_end;
+        if (typed.end > 0)
             relate(scope, typed, part, COMPARED);
+    }
 }
 
 static void at_cast(struct scope *scope, size_t name)
@@ -285,6 +291,13 @@ static void at_parameter(struct scope *scope, size_t at)
     if (at > 0)
         beside(scope, &to, at - 1, true);
     beside(scope, &to, at + 1, false);
+
+    size_t is = at + 1; /* also behind CAST(@name AS type) */
+    if (at >= 2 && word_at(scope, at - 1, "(") && word_at(scope, at - 2, "CAST"))
+        is = scope_close(scope, at - 1);
+    bool asked =
+        word_at(scope, is, "IS") && word_at(scope, is + (word_at(scope, is + 1, "NOT") ? 2 : 1), "NULL");
+    to.parameter->asked = to.parameter->asked || asked;
 }
 
 /* ---- INSERT ---- */
@@ -370,7 +383,8 @@ void parameters_find(struct scope *scope)
     for (size_t i = 0; i < query->token_count; i++)
         look_at(scope, i);
     for (size_t i = 0; i < query->parameter_count; i++) {
-        const struct parameter *parameter = &query->parameters[i];
+        struct parameter *parameter = &query->parameters[i];
+        parameter->nullable = parameter->nullable || parameter->asked;
         if (parameter->type == TYPE_UNKNOWN)
             report_add(scope->report, query->source, parameter->offset, query->name,
                        "@%s: nothing says its type: write CAST(@%s AS BIGINT), or TEXT, or what it is",

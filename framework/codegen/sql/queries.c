@@ -61,7 +61,7 @@ static bool is_c_name(struct weir_bytes name)
 /* What else the C of a query is called: a name must not be another one's. */
 static bool makes_name(const struct query *query, const char *name)
 {
-    static const char *const suffixes[] = {"", "_read", "_next", "_end"};
+    static const char *const suffixes[] = {"", "_read", "_next", "_end", "_fill"};
     size_t size = strlen(query->name);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
         if (strncmp(query->name, name, size) == 0 && strcmp(name + size, suffixes[i]) == 0)
@@ -71,9 +71,10 @@ static bool makes_name(const struct query *query, const char *name)
 
 static void check_name(struct parser *parser, const struct query *query)
 {
-    if (names_is_keyword(query->name) || strncmp(query->name, "weir_", 5) == 0)
+    if (names_is_keyword(query->name) || strncmp(query->name, "weir_", 5) == 0 ||
+        strcmp(query->name, "statements") == 0 || strcmp(query->name, "migrations") == 0)
         report_add(parser->report, parser->source, query->offset, query->name,
-                   "is a word of C's, or begins with weir_: take another name");
+                   "is a word of C's or of the generated code: take another name");
     for (size_t i = 0; i < parser->queries->count; i++) {
         const struct query *other = &parser->queries->list[i];
         if (makes_name(other, query->name) || makes_name(query, other->name))

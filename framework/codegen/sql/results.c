@@ -52,15 +52,28 @@ static bool from_table(const struct scope *scope, sqlite3_stmt *statement, int i
     return true;
 }
 
-/* Without GROUP BY there is a row even of an empty table, and its columns are NULL. */
+/* An aggregate, not one of a subquery or a window. */
+static bool is_aggregate(const struct scope *scope, size_t at)
+{
+    if (!word_at(scope, at, "count sum avg min max string_agg group_concat") || !word_at(scope, at + 1, "("))
+        return false;
+    size_t end = scope_close(scope, at + 1);
+    if (word_at(scope, end, "FILTER"))
+        end = scope_close(scope, end + 1);
+    return !word_at(scope, end, "OVER");
+}
+
+/* Without GROUP BY there is one row, even of an empty table. */
 static bool is_lone_aggregate(const struct scope *scope, struct span list)
 {
     if (scope_find_word(scope, 0, "GROUP") < scope->query->token_count)
         return false;
-    for (size_t i = list.begin; i < list.end; i++)
-        if (scope_token(scope, i)->depth == 0 && word_at(scope, i, "count sum avg min max total") &&
-            word_at(scope, i + 1, "("))
+    for (size_t i = list.begin; i < list.end; i++) {
+        if (word_at(scope, i, "(") && word_at(scope, i + 1, "SELECT"))
+            i = scope_close(scope, i) - 1;
+        else if (is_aggregate(scope, i))
             return true;
+    }
     return false;
 }
 
@@ -144,8 +157,13 @@ void results_find(struct scope *scope, sqlite3_stmt *statement)
         }
         if (!find_result(scope, statement, query->result_count, item))
             return;
-        struct result *result = &query->results[query->result_count++];
-        result->nullable = result->nullable || (lone && scope_operand(scope, item).kind == OPERAND_COLUMN);
+        query->result_count++;
+        struct span expression = item;
+        (void)take_name(scope, &expression);
+        if (lone && scope_operand(scope, expression).kind == OPERAND_COLUMN)
+            report_add(scope->report, query->source, offset, query->name,
+                       "%s stands beside an aggregate: PostgreSQL wants it in GROUP BY",
+                       scope_text(scope, expression));
     }
     if (query->result_count < count)
         report_add(scope->report, query->source, scope_token(scope, list.begin)->offset, query->name,

@@ -211,6 +211,7 @@ static struct operand single(const struct scope *scope, struct span span)
     case TOKEN_PARAMETER:
         literal.kind = OPERAND_PARAMETER;
         literal.parameter = parameter_of(scope, token);
+        literal.nullable = literal.parameter->nullable || literal.parameter->asked;
         return literal;
     case TOKEN_STRING:
         literal.type = token->text.data[0] == '\'' ? TYPE_TEXT : TYPE_BYTEA;

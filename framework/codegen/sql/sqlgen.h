@@ -86,7 +86,7 @@ struct parameter {
     size_t offset;    /* of its first place */
     enum type type;
     const char *typed_by; /* what has given it its type, for errors */
-    bool assigned;        /* to a column or cast only, not compared */
+    bool asked;           /* whether it is NULL: by IS NULL, or COALESCE */
     bool nullable;
 };
 

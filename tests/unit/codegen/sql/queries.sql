@@ -34,3 +34,13 @@ UPDATE products SET name = @name WHERE sku = @sku RETURNING price_minor, note;
 
 -- name: clear :many
 DELETE FROM stock WHERE on_hand BETWEEN @least AND @most RETURNING sku;
+
+-- Filters that may be left out: what is asked for NULL may be NULL.
+-- name: search :many
+SELECT sku, price_minor FROM products
+ WHERE (name LIKE @name OR @name IS NULL) AND (CAST(@most AS BIGINT) IS NULL OR price_minor <= @most)
+ ORDER BY sku;
+
+-- What is NULL stays as it is.
+-- name: change_product :exec
+UPDATE products SET name = COALESCE(@name, name), weight = COALESCE(@weight, weight) WHERE sku = @sku;

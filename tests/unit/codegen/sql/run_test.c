@@ -165,6 +165,41 @@ static void returning_gives_what_was_changed(void **state)
     weir_call_background_end(call);
 }
 
+static int found_by(struct weir_tx *tx, const char *name, const int64_t *most)
+{
+    int count = 0;
+    struct search_row row;
+    struct search_rows rows = search(tx, name, most);
+    while (search_next(&rows, &row))
+        count++;
+    assert_int_equal(search_end(&rows), WEIR_OK);
+    return count;
+}
+
+static void what_is_asked_for_null_may_be_left_out(void **state)
+{
+    struct kit *kit = *state;
+    struct weir_call *call = kit_call(10000);
+    struct weir_tx *tx = weir_sql_begin(call, kit->db);
+    add(tx, "a");
+    add(tx, "b");
+    int64_t less = 689, more = 690;
+    assert_int_equal(found_by(tx, NULL, NULL), 2);
+    assert_int_equal(found_by(tx, "T%", &more), 2);
+    assert_int_equal(found_by(tx, "x%", NULL), 0);
+    assert_int_equal(found_by(tx, NULL, &less), 0);
+
+    double weight = 1.5;
+    assert_int_equal(change_product(tx, NULL, &weight, "a"), 1);
+    assert_int_equal(change_product(tx, "Coffee", NULL, "a"), 1);
+    struct find_product_row row;
+    assert_true(find_product(tx, "a", &row));
+    assert_string_equal(row.name, "Coffee");
+    assert_true(row.has_weight && row.weight == 1.5);
+    assert_int_equal(weir_sql_commit(tx), WEIR_OK);
+    weir_call_background_end(call);
+}
+
 /* ---- At start ---- */
 
 static void refused(struct kit *kit, const char *change, const char *text)
@@ -204,6 +239,7 @@ int main(void)
         TEST(exec_counts_what_it_changed_and_an_error_sticks),
         TEST(an_expression_has_the_type_that_it_says),
         TEST(returning_gives_what_was_changed),
+        TEST(what_is_asked_for_null_may_be_left_out),
         TEST(a_database_that_lacks_a_column_is_an_error_at_start),
         TEST(a_database_whose_column_has_another_type_is_an_error_at_start),
     };

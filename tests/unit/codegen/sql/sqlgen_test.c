@@ -106,7 +106,7 @@ static const struct mistake queries[] = {
     {"a name of none", "-- name: FindIt :one\nSELECT id FROM t;",
      "queries.sql:1:1: \"FindIt\" is no name of a query: take lower case letters, digits and _"},
     {"a keyword as a name", "-- name: default :one\nSELECT id FROM t;",
-     "queries.sql:1:1: default: is a word of C's, or begins with weir_: take another name"},
+     "queries.sql:1:1: default: is a word of C's or of the generated code: take another name"},
     {"no kind", "-- name: q\nSELECT id FROM t;",
      "queries.sql:1:1: q: say what it gives: -- name: q :one, :many or :exec"},
     {"another kind", "-- name: q :first\nSELECT id FROM t;",
@@ -277,11 +277,22 @@ static const struct mistake queries[] = {
      "u;",
      "queries.sql:3:1: r: its row t has other columns (id BIGINT) than in line 1 (id BIGINT or NULL): make "
      "them the same, or give it another row"},
-    {"a column beside an aggregate",
-     "-- name: q :one t\nSELECT id, count(*) AS n FROM t;\n-- name: r :one t\nSELECT id, count(*) AS n FROM "
-     "t GROUP BY id;",
-     "queries.sql:3:1: r: its row t has other columns (id BIGINT, n BIGINT) than in line 1 (id BIGINT or "
-     "NULL, n BIGINT): make them the same, or give it another row"},
+    {"a column beside an aggregate", "-- name: q :one\nSELECT id, count(*) AS n FROM t;",
+     "queries.sql:2:8: q: id stands beside an aggregate: PostgreSQL wants it in GROUP BY"},
+    {"a column beside an aggregate within",
+     "-- name: q :one\nSELECT id, COALESCE(CAST(sum(at) AS BIGINT), 0) AS n FROM t;",
+     "queries.sql:2:8: q: id stands beside an aggregate: PostgreSQL wants it in GROUP BY"},
+    {"a column beside an aggregate of a subquery",
+     "-- name: q :many\nSELECT id, CAST((SELECT count(*) FROM u WHERE t_id = t.id) AS BIGINT) AS n FROM t;",
+     ""},
+    {"a name of the generated code", "-- name: statements :one\nSELECT id FROM t;",
+     "queries.sql:1:1: statements: is a word of C's or of the generated code: take another name"},
+    {"a parameter of the generated code", "-- name: q :one\nSELECT id FROM t WHERE id = @statements;",
+     "queries.sql:2:29: q: @statements cannot be an argument's name in C here: take another"},
+    {"a parameter that may be NULL, and one that is asked for NULL without a type",
+     "-- name: q :many\nSELECT id FROM t WHERE at = @at OR @at IS NULL OR CAST(@b AS BOOLEAN) IS NOT NULL OR "
+     "@c IS NULL;",
+     "queries.sql:2:86: q: @c: nothing says its type: write CAST(@c AS BIGINT), or TEXT, or what it is"},
     {"comparisons that fit",
      "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = x'00' AND "
      "name <> 'x';",
