@@ -126,7 +126,7 @@ static const struct mistake queries[] = {
     {"an odd character", "-- name: q :one\nSELECT id # FROM t;",
      "queries.sql:2:11: q: a character that SQL does not have"},
     {"a wrong table", "-- name: q :one\nSELECT id FROM s;",
-     "queries.sql:2:16: q: no such table: s: the schema has t, u"},
+     "queries.sql:2:16: q: no such table: s: the schema has t, u, v"},
     {"a wrong column", "-- name: q :one\nSELECT id,\n       nam FROM t;",
      "queries.sql:3:8: q: no such column: nam: t has id, name, note, at, ratio, open, data"},
     {"a wrong column of an alias", "-- name: q :one\nSELECT a.id FROM t a WHERE a.idd = @id;",
@@ -293,6 +293,36 @@ static const struct mistake queries[] = {
      "-- name: q :many\nSELECT id FROM t WHERE at = @at OR @at IS NULL OR CAST(@b AS BOOLEAN) IS NOT NULL OR "
      "@c IS NULL;",
      "queries.sql:2:86: q: @c: nothing says its type: write CAST(@c AS BIGINT), or TEXT, or what it is"},
+    {"a parameter of a name that two tables have",
+     "-- name: q :many\nSELECT id FROM t WHERE id IN (SELECT t_id FROM u WHERE name = @x);",
+     "queries.sql:2:63: q: @x: nothing says its type: write CAST(@x AS BIGINT), or TEXT, or what it is"},
+    {"a text with a quote for a number", "-- name: q :one\nSELECT id FROM t WHERE at = 'it''s';",
+     "queries.sql:2:24: q: t.at (BIGINT) cannot be compared with 'it''s' (TEXT): take the same type on both "
+     "sides"},
+    {"a CASE without ELSE",
+     "-- name: q :one r\nSELECT id AS n FROM t;\n-- name: r :one\nSELECT CAST(CASE WHEN at > 5 THEN 1 END AS "
+     "BIGINT) AS n FROM t;",
+     "queries.sql:3:1: r: its row r has other columns (n BIGINT or NULL) than in line 1 (n BIGINT): make "
+     "them the same, or give it another row"},
+    {"a FULL JOIN",
+     "-- name: q :one r\nSELECT id FROM t;\n-- name: r :one\nSELECT t.id FROM t FULL JOIN u ON u.t_id = "
+     "t.id;",
+     "queries.sql:3:1: r: its row r has other columns (id BIGINT or NULL) than in line 1 (id BIGINT): make "
+     "them the same, or give it another row"},
+    {"a view", "-- name: q :one r\nSELECT id FROM t;\n-- name: r :one\nSELECT id FROM v;",
+     "queries.sql:3:1: r: its row r has other columns (id BIGINT or NULL) than in line 1 (id BIGINT): make "
+     "them the same, or give it another row"},
+    {"an expression of columns that cannot be NULL",
+     "-- name: q :one r\nSELECT id AS n FROM t;\n-- name: r :one\nSELECT CAST(id * (at + 1) AS BIGINT) AS n "
+     "FROM t;",
+     ""},
+    {"an expression of a column that can",
+     "-- name: q :one r\nSELECT id AS n FROM t;\n-- name: r :one\nSELECT CAST(id / at AS BIGINT) AS n FROM "
+     "t;",
+     "queries.sql:3:1: r: its row r has other columns (n BIGINT or NULL) than in line 1 (n BIGINT): make "
+     "them the same, or give it another row"},
+    {"has_ that is a column's, too", "-- name: q :one\nSELECT note AS n, ratio AS r, id AS has_r FROM t;",
+     "queries.sql:2:31: q: there are two columns \"has_r\": name one otherwise with AS"},
     {"comparisons that fit",
      "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = x'00' AND "
      "name <> 'x';",
@@ -331,7 +361,8 @@ static void each_mistake_of_a_query_is_said_where_it_is(void **state)
     static const char schema[] =
         "CREATE TABLE t (id BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, note TEXT, at BIGINT NOT NULL,"
         " ratio DOUBLE PRECISION, open BOOLEAN NOT NULL DEFAULT FALSE, data BYTEA);"
-        "CREATE TABLE u (id BIGINT NOT NULL PRIMARY KEY, t_id BIGINT NOT NULL, name BIGINT NOT NULL);";
+        "CREATE TABLE u (id BIGINT NOT NULL PRIMARY KEY, t_id BIGINT NOT NULL, name BIGINT NOT NULL);"
+        "CREATE VIEW v AS SELECT u.id AS id FROM t LEFT JOIN u ON u.t_id = t.id;";
     size_t wrong = 0;
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
         wrong += check(&queries[i], schema, queries[i].text);
