@@ -228,6 +228,25 @@ static void a_database_whose_column_has_another_type_is_an_error_at_start(void *
             "db: its column note is BIGINT, not TEXT");
 }
 
+static void a_statement_of_other_columns_than_it_says_is_an_error_at_start(void **state)
+{
+    struct kit *kit = *state;
+    static const struct weir_sql_statement statements[] = {
+        {.name = "two",
+         .place = "by hand",
+         .sql = "SELECT sku, name FROM products",
+         .parameters = "",
+         .columns = "t"},
+        {0},
+    };
+    kit_stop(kit);
+    kit->settings.statements = statements;
+    assert_int_equal(kit_start(kit), WEIR_FAILED_PRECONDITION);
+    assert_string_equal(kit->error.text,
+                        "two (by hand) does not fit the database, which its migrations did not make so: "
+                        "db: it gives 2 columns, not 1");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -242,6 +261,7 @@ int main(void)
         TEST(what_is_asked_for_null_may_be_left_out),
         TEST(a_database_that_lacks_a_column_is_an_error_at_start),
         TEST(a_database_whose_column_has_another_type_is_an_error_at_start),
+        TEST(a_statement_of_other_columns_than_it_says_is_an_error_at_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

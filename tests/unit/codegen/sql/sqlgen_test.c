@@ -54,6 +54,10 @@ static size_t check(const struct mistake *mistake, const char *migration, const 
 }
 
 static const struct mistake migrations[] = {
+    {"rows that refer to nothing",
+     "CREATE TABLE a (id BIGINT NOT NULL PRIMARY KEY, up BIGINT REFERENCES a); INSERT INTO a (id, up) VALUES "
+     "(1, 2);",
+     "001_a.sql:1:1: 1 rows would refer to nothing"},
     {"a schema in order",
      "CREATE TABLE a (id BIGINT NOT NULL PRIMARY KEY, x TEXT, y BYTEA, z DOUBLE PRECISION, w BOOLEAN);", ""},
     {"what SQLite does not understand",
@@ -323,6 +327,14 @@ static const struct mistake queries[] = {
      "them the same, or give it another row"},
     {"has_ that is a column's, too", "-- name: q :one\nSELECT note AS n, ratio AS r, id AS has_r FROM t;",
      "queries.sql:2:31: q: there are two columns \"has_r\": name one otherwise with AS"},
+    {"a view's column beside its table's",
+     "-- name: q :one r\nSELECT id FROM t;\n-- name: r :one\nSELECT v.id FROM v JOIN u ON u.id = v.id;",
+     "queries.sql:3:1: r: its row r has other columns (id BIGINT or NULL) than in line 1 (id BIGINT): make "
+     "them the same, or give it another row"},
+    {"a parameter beside the new row of a conflict",
+     "-- name: q :exec\nINSERT INTO u (id, t_id, name) VALUES (1, 1, 1)\nON CONFLICT (id) DO UPDATE SET name "
+     "= excluded.name WHERE excluded.t_id > @least;",
+     ""},
     {"comparisons that fit",
      "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = x'00' AND "
      "name <> 'x';",
