@@ -1,6 +1,7 @@
 #include <weir/weir.h>
 
 #include "order/order.h"
+#include "order_sql.h"
 
 /* Those that wait for other services have limits: when one hangs, threads are left for those who only ask. */
 const struct order_handlers order_handlers = {
@@ -40,7 +41,7 @@ struct weir_app *order_app(int argc, char **argv)
     struct weir_app *app = weir_app_new("order", argc, argv);
 
     configure(app, &order);
-    order.db = weir_sql_add(app, "db", &(struct weir_sql_options){.migrations = order_schema});
+    order.db = weir_sql_add(app, "db", &(struct weir_sql_options){.schema = &order_sql});
     order.inventory = inventory_channel_add(app, "inventory");
     order.payment = payment_channel_add(app, "payment");
     order.logistics = weir_rest_channel_add(app, "logistics", NULL);

@@ -2,6 +2,7 @@
  * is kept back of an order that stays paid, whatever ends in between. Then the order's own saga turns back. */
 #include "common/values.h"
 #include "order/order.h"
+#include "order_sql.h"
 
 /* Who wanted it first gives the reason. */
 static enum weir_status want(struct weir_call *call, const char *order_id, const char *reason)
@@ -10,8 +11,7 @@ static enum weir_status want(struct weir_call *call, const char *order_id, const
     struct weir_tx *tx = NULL;
     while (weir_sql_attempt(call, service->db, &tx))
         if (weir_saga_begin(tx, service->sagas, &cancel_saga, order_id, -1))
-            weir_sql_exec(tx, "UPDATE orders SET reason = ? WHERE order_id = ? AND state IN (3, 4)", reason,
-                          order_id);
+            set_wish(tx, reason, order_id);
     return weir_sql_outcome(tx);
 }
 
@@ -19,10 +19,8 @@ void order_turn_back(struct weir_tx *tx, void *subject)
 {
     struct order_service *service = weir_call_self(weir_sql_call(tx));
     Order__Order *order = subject;
-    struct weir_rows *rows =
-        weir_sql_query(tx, "SELECT reason FROM orders WHERE order_id = ?", order->order_id);
-    const char *reason = weir_rows_next(rows) ? weir_rows_text(rows, 0) : "";
-    weir_rows_end(rows);
+    struct find_order_row row;
+    const char *reason = find_order(tx, order->order_id, &row) ? row.reason : "";
     if (!weir_saga_turn(tx, service->sagas, order_life(service), order->order_id, order, reason))
         order_find(tx, order->order_id, order); /* it was given up meanwhile */
 }
@@ -31,8 +29,7 @@ void order_not_cancelled(struct weir_tx *tx, void *subject, const char *reason)
 {
     (void)reason;
     const Order__Order *order = subject;
-    weir_sql_exec(tx, "UPDATE orders SET reason = '' WHERE order_id = ? AND state IN (3, 4)",
-                  order->order_id);
+    set_wish(tx, "", order->order_id);
 }
 
 enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRequest *request,

@@ -40,7 +40,6 @@ struct order_service {
 
 struct weir_app *order_app(int argc, char **argv);
 
-extern const char *const order_schema[];
 extern const struct order_handlers order_handlers;
 
 /* sagas.c */

@@ -5,6 +5,7 @@
 
 #include "common/values.h"
 #include "order/order.h"
+#include "order_sql.h"
 
 static enum weir_status check(struct weir_call *call, const Order__PlaceOrderRequest *request)
 {
@@ -61,19 +62,13 @@ static enum weir_status store(struct weir_call *call, const char *order_id,
     struct weir_tx *tx = NULL;
     while (weir_sql_attempt(call, service->db, &tx)) {
         int64_t now_ms = unix_ms();
-        bool is_new =
-            weir_sql_exec(tx,
-                          "INSERT INTO orders (order_id, customer_id, state, created_ms, updated_ms)"
-                          " VALUES (?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING",
-                          order_id, request->customer_id, (int)PENDING, now_ms, now_ms) == 1;
-        if (!is_new) {
+        if (add_order(tx, order_id, request->customer_id, PENDING, now_ms) != 1) {
             if (order_find(tx, order_id, order) && !same_content(request, order))
                 weir_sql_fail(tx, WEIR_ALREADY_EXISTS, "order %s exists, with other content", order_id);
             continue;
         }
         for (size_t i = 0; i < request->n_items; i++)
-            weir_sql_exec(tx, "INSERT INTO order_items (order_id, line, sku, quantity) VALUES (?, ?, ?, ?)",
-                          order_id, (int)i, request->items[i]->sku, request->items[i]->quantity);
+            add_item(tx, order_id, (int64_t)i, request->items[i]->sku, request->items[i]->quantity);
         weir_saga_begin(tx, service->sagas, order_life(service), order_id, service->patience_ms);
         fill(call, order_id, request, now_ms, order);
     }
@@ -104,8 +99,7 @@ enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequ
 void order_confirmed(struct weir_tx *tx, void *subject)
 {
     Order__Order *order = subject;
-    weir_sql_exec(tx, "UPDATE orders SET total_minor = ?, currency = ? WHERE order_id = ?",
-                  order->total->amount_minor, order->total->currency, order->order_id);
+    set_total(tx, order->total->amount_minor, order->total->currency, order->order_id);
     order_move(tx, order, PENDING, CONFIRMED, "");
     Order__Paid event = ORDER__PAID__INIT;
     event.order_id = order->order_id;
@@ -120,8 +114,7 @@ void order_confirmed(struct weir_tx *tx, void *subject)
 void order_completed(struct weir_tx *tx, void *subject)
 {
     Order__Order *order = subject;
-    weir_sql_exec(tx, "UPDATE orders SET lines_deducted = ? WHERE order_id = ?", (int)order->n_items,
-                  order->order_id);
+    set_lines_deducted(tx, (int64_t)order->n_items, order->order_id);
     order_move(tx, order, CONFIRMED, COMPLETED, NULL); /* somebody's wish to cancel it keeps its reason */
     Order__Completed event = ORDER__COMPLETED__INIT;
     event.order_id = order->order_id;

@@ -4,6 +4,7 @@
 
 #include "common/values.h"
 #include "order/order.h"
+#include "order_sql.h"
 
 enum weir_status get_order(struct weir_call *call, const Order__GetOrderRequest *request, Order__Order *reply)
 {
@@ -42,22 +43,19 @@ enum weir_status list_orders(struct weir_call *call, const Order__ListOrdersRequ
     if (status != WEIR_OK)
         return status;
 
-    char *ids[101];
+    struct orders_of_customer_row found[101];
     int count = 0;
-    struct weir_rows *rows = weir_sql_read(call, service->db,
-                                           "SELECT order_id FROM orders WHERE customer_id = ?1"
-                                           " AND (created_ms, order_id) < (?2, ?3)"
-                                           " ORDER BY created_ms DESC, order_id DESC LIMIT ?4",
-                                           request->customer_id, created_ms, order_id, page_size + 1);
-    while (weir_rows_next(rows))
-        ids[count++] = weir_rows_text(rows, 0);
-    status = weir_rows_end(rows);
+    struct orders_of_customer_rows rows =
+        orders_of_customer_read(call, service->db, request->customer_id, created_ms, order_id, page_size + 1);
+    while (count <= page_size && orders_of_customer_next(&rows, &found[count]))
+        count++;
+    status = orders_of_customer_end(&rows);
 
     reply->orders = LIST_OF(call, page_size, Order__Order);
     for (int i = 0; i < count && i < page_size && status == WEIR_OK; i++) {
         Order__Order *order = weir_call_alloc(call, sizeof *order);
         order__order__init(order);
-        status = order_get(call, service->db, ids[i], order);
+        status = order_get(call, service->db, found[i].order_id, order);
         reply->orders[reply->n_orders++] = order;
     }
     if (status == WEIR_OK && count > page_size) {
@@ -80,31 +78,30 @@ enum weir_status count_orders(struct weir_call *call, const Order__CountOrdersRe
     if (status != WEIR_OK)
         return status;
     reply->unsettled = orders + cancels;
-    struct weir_rows *rows =
-        weir_sql_read(call, service->db, "SELECT state, count(*) FROM orders GROUP BY state");
-    while (weir_rows_next(rows)) {
-        int64_t count = weir_rows_int(rows, 1);
-        switch ((Order__OrderState)weir_rows_int(rows, 0)) {
+    struct count_by_state_row row;
+    struct count_by_state_rows rows = count_by_state_read(call, service->db);
+    while (count_by_state_next(&rows, &row)) {
+        switch ((Order__OrderState)row.state) {
         case PENDING:
-            reply->pending = count;
+            reply->pending = row.orders;
             break;
         case REJECTED:
-            reply->rejected = count;
+            reply->rejected = row.orders;
             break;
         case CONFIRMED:
-            reply->confirmed = count;
+            reply->confirmed = row.orders;
             break;
         case COMPLETED:
-            reply->completed = count;
+            reply->completed = row.orders;
             break;
         case CANCELLED:
-            reply->cancelled = count;
+            reply->cancelled = row.orders;
             break;
         default:
             break;
         }
     }
-    return weir_rows_end(rows);
+    return count_by_state_end(&rows);
 }
 
 /* ---- What its sagas do ---- */
