@@ -23,6 +23,7 @@
 #include "data/outbox.h"
 #include "disk.h"
 #include "echo.weir.h"
+#include "wait.h"
 
 #define THREADS 6
 #define UNITS 40 /* of each thread and life */
@@ -100,6 +101,7 @@ struct history {
     char url[192];
     struct weir_outbox *outbox;
     int life;            /* of the service: from start to stop */
+    int attempts;        /* to go on */
     atomic_int failures; /* commits that did not say OK */
     atomic_int unknown;  /* those of them that did not know */
 };
@@ -146,7 +148,7 @@ static void note_outcome(struct history *history, int id, enum weir_status statu
         atomic_fetch_add(&history->failures, 1);
 }
 
-static void run_unit(struct history *history, int id, uint64_t chance)
+static enum weir_status run_unit(struct history *history, int id, uint64_t chance)
 {
     static const struct weir_method method = {.full_name = "test/Unit"};
     char message_id[16];
@@ -156,11 +158,15 @@ static void run_unit(struct history *history, int id, uint64_t chance)
     call->message_id = message_id;
     struct weir_tx *tx = weir_sql_begin(call, history->kit.db);
     write_unit(tx, id, chance);
-    if (chance >> 40 & 1 && id % 7 == 0)
+    enum weir_status status = WEIR_OK;
+    if (chance >> 40 & 1 && id % 7 == 0) {
         weir_sql_rollback(tx);
-    else
-        note_outcome(history, id, weir_sql_commit(tx));
+    } else {
+        status = weir_sql_commit(tx);
+        note_outcome(history, id, status);
+    }
     weir_call_background_end(call);
+    return status;
 }
 
 struct work {
@@ -465,6 +471,14 @@ static void expect_what_was_said(const struct history *history)
     sqlite3_close(handle);
 }
 
+/* While the database is away, who does not come first is refused. */
+static bool goes_on(void *arg)
+{
+    struct history *history = arg;
+    return run_unit(history, (history->life * THREADS + THREADS - 1) * 1000 + history->attempts++, 0) ==
+           WEIR_OK;
+}
+
 /* One life in which the disk fails as `wanted` says. Then it works again, and so does the service: as it is, or started anew.
  * False: the fault did not come. */
 static bool live_with(const struct fault *wanted, bool restart, struct toll *sum, int counts[2])
@@ -489,6 +503,8 @@ static bool live_with(const struct fault *wanted, bool restart, struct toll *sum
     set_fault(&(struct fault){0});
     if (restart)
         assert_int_equal(begin_life(&history), WEIR_OK);
+    kit_wait(goes_on, &history);
+    failures = atomic_load(&history.failures);
     run_threads(&history, 1, 6);
     assert_int_equal(atomic_load(&history.failures), failures);
     expect_what_was_said(&history);
