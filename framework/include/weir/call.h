@@ -7,7 +7,9 @@
  *
  * It returns WEIR_OK with `reply` filled, or weir_call_fail(...), or WEIR_PENDING and calls
  * weir_call_finish() later from any thread. Request, reply and all that is allocated for them live until the
- * call is over. Declared `.inline_ = true` it runs on the transport's own thread, with no hop, and must not
+ * call is over. While it waits in weir_sql_begin(), weir_sql_commit() or a blocking call to another service, its
+ * thread runs other calls, and it may go on on another one: no mutex, no errno and no address of a thread-local variable
+ * outlives such a call (executor.fibers=false keeps the thread). Declared `.inline_ = true` it runs on the transport's own thread, with no hop, and must not
  * block.
  *
  * A streaming method is a set of callbacks, never two at a time for one call. They run on the executor, or

@@ -2,7 +2,6 @@
 #include "call/channel.h"
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 
 #include <weir/clock.h>
@@ -11,6 +10,7 @@
 
 #include "call/call.h"
 #include "core/memory.h"
+#include "core/parker.h"
 
 struct live_options {
     int64_t timeout_ms;
@@ -51,7 +51,7 @@ struct waiting {
     struct weir_call *call;
     ProtobufCMessage *reply;
     enum weir_status status;
-    sem_t done; /* not a condition: who wakes up needs no lock of the one who wakes it */
+    struct parker done;
 };
 
 /* The caller's thread is blocked meanwhile, so the call's arena is ours. */
@@ -67,7 +67,7 @@ static void wake(struct outgoing *outgoing, enum weir_status status, const char 
         weir_call_fail(waiting->call, status, "%s", text);
 
     waiting->status = status;
-    sem_post(&waiting->done);
+    parker_tell(&waiting->done);
 }
 
 enum weir_status weir_channel_call(struct weir_call *call, struct weir_channel *channel,
@@ -76,18 +76,17 @@ enum weir_status weir_channel_call(struct weir_call *call, struct weir_channel *
 {
     struct waiting waiting = {.call = call};
     struct weir_buffer wire = {0};
-    sem_init(&waiting.done, 0, 0);
+    parker_init(&waiting.done);
     call_pack(request, &wire);
     outgoing_init(&waiting.outgoing, call, channel, method);
     waiting.outgoing.request = weir_buffer_bytes(&wire);
     waiting.outgoing.done = wake;
 
     channel->ops->start(channel, &waiting.outgoing);
-    while (sem_wait(&waiting.done) != 0)
-        ; /* a signal */
+    parker_wait(&waiting.done);
 
     context_clean_up(&waiting.outgoing.context);
-    sem_destroy(&waiting.done);
+    parker_clean_up(&waiting.done);
     weir_buffer_free(&wire);
     if (waiting.status == WEIR_OK)
         *ret_reply = waiting.reply;

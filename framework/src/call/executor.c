@@ -1,35 +1,72 @@
 #include "call/executor.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
+#include <weir/clock.h>
 #include <weir/config.h>
 
 #include "core/condition.h"
+#include "core/fiber.h"
 #include "core/memory.h"
+#include "core/parker.h"
 #include "lifecycle/component.h"
 #include "observe/metrics.h"
+
+/* How long a thread may seem to work while others sleep and something is ready: then it may be one that blocks. */
+#define LOOK_NS (2 * WEIR_NS_PER_MS)
+/* Deadlines of who waits are looked at as often. */
+#define OVERDUE_LOOK_NS (20 * WEIR_NS_PER_MS)
 
 struct queue {
     struct executor_task *first, **last;
 };
 
+struct fiber_list {
+    struct fiber *first, **last;
+};
+
+/* A thread. */
+struct carrier {
+    struct executor *executor;
+    pthread_t thread;
+    struct parker parker;
+    bool idle;
+    struct carrier *next_idle;
+};
+
+/* Tasks run on fibers, at most `threads` at once. One that waits at a parker is set aside, still running, and its thread
+ * takes the next. Threads are woken sparingly: while as many are awake as there are processors, one that is will come round
+ * to what is ready; should they all block, the standby finds it. There is a thread for each task that may run, so
+ * none waits for a thread for ever, whatever the others do. */
 struct executor {
     struct weir_component component; /* first: a handle; unused by an executor without an app */
     struct executor_options {
         int64_t threads, queue_max, method_threads, method_queue;
+        bool fibers;
     } options;
+    struct fiber_host host;
+    int64_t awake_max;
 
-    pthread_mutex_t lock; /* all below */
-    pthread_cond_t work;  /* something is ready, or it stops */
-    pthread_cond_t idle;  /* nothing is queued, nothing runs */
-    struct queue ready;   /* who has the next free thread */
+    pthread_mutex_t lock;      /* all below */
+    pthread_cond_t idle;       /* nothing is queued, nothing runs */
+    struct queue ready;        /* who has the next free thread */
+    struct fiber_list resumed; /* before these: may go on */
+    struct fiber *limited;     /* wait with a deadline */
+    int64_t overdue_look_ns;
+    struct fiber *spare;
     struct executor_lane *lanes;
     int64_t queued, running; /* queued: ready, or waiting in a lane */
     bool stopping;
-    pthread_t *threads;
+    struct carrier *carriers, *idle_carriers; /* idle: the last that went to sleep first */
+    struct carrier *standby;                  /* idle, but looks again in a moment; NULL: nobody */
+    int64_t awake;
     int64_t started;
+    atomic_int tellers; /* who has still to tell a carrier that it took from the idle ones */
 };
 
 /* A task is admitted, that is ready or running, while fewer than threads_max of its lane are; else it waits, and the
@@ -69,7 +106,146 @@ static struct executor_task *pop(struct queue *queue)
     return task;
 }
 
+/* ---- Fibers. Holds: lock, all of these ---- */
+
+static void add_fiber(struct fiber_list *list, struct fiber *fiber)
+{
+    fiber->next = NULL;
+    *list->last = fiber;
+    list->last = &fiber->next;
+}
+
+static struct fiber *take_fiber(struct fiber_list *list)
+{
+    struct fiber *fiber = list->first;
+    if (!fiber)
+        return NULL;
+    list->first = fiber->next;
+    if (!list->first)
+        list->last = &list->first;
+    return fiber;
+}
+
+static void limit(struct executor *executor, struct fiber *fiber)
+{
+    fiber->link = NULL;
+    if (fiber->until_ns == WEIR_NEVER)
+        return;
+    fiber->next = executor->limited;
+    if (fiber->next)
+        fiber->next->link = &fiber->next;
+    fiber->link = &executor->limited;
+    executor->limited = fiber;
+}
+
+static void limit_no_more(struct fiber *fiber)
+{
+    if (!fiber->link)
+        return;
+    *fiber->link = fiber->next;
+    if (fiber->next)
+        fiber->next->link = fiber->link;
+    fiber->link = NULL;
+}
+
+static void resume_overdue(struct executor *executor)
+{
+    int64_t now = weir_now_ns();
+    if (now < executor->overdue_look_ns)
+        return;
+    executor->overdue_look_ns = now + OVERDUE_LOOK_NS;
+    for (struct fiber *fiber = executor->limited, *next; fiber; fiber = next) {
+        next = fiber->next;
+        if (fiber->until_ns > now || !fiber_overdue(fiber))
+            continue;
+        limit_no_more(fiber);
+        add_fiber(&executor->resumed, fiber);
+    }
+}
+
 /* ---- Threads ---- */
+
+/* Holds: lock. */
+static bool has_work(const struct executor *executor)
+{
+    return executor->resumed.first ||
+           (executor->ready.first && executor->running < executor->options.threads);
+}
+
+/* Holds: lock. */
+static void is_awake(struct executor *executor, struct carrier *carrier)
+{
+    struct carrier **link = &executor->idle_carriers;
+    while (*link != carrier)
+        link = &(*link)->next_idle;
+    *link = carrier->next_idle;
+    carrier->idle = false;
+    if (executor->standby == carrier)
+        executor->standby = NULL;
+    executor->awake++;
+}
+
+/* Something has become ready: who is to be told, by tell(). Holds: lock. */
+static struct carrier *wake_for_work(struct executor *executor)
+{
+    struct carrier *carrier = executor->idle_carriers;
+    if (!carrier || (executor->awake >= executor->awake_max && executor->standby))
+        return NULL;
+    is_awake(executor, carrier);
+    atomic_fetch_add(&executor->tellers, 1);
+    return carrier;
+}
+
+/* Holds nothing: the one that wakes up would have to wait for it. `carrier` may be NULL. */
+static void tell(struct carrier *carrier)
+{
+    if (!carrier)
+        return;
+    struct executor *executor = carrier->executor;
+    parker_tell(&carrier->parker);
+    atomic_fetch_sub(&executor->tellers, 1); /* the carrier may go from here on */
+}
+
+/* Holds: lock. */
+static void wake_all(struct executor *executor)
+{
+    while (executor->idle_carriers) {
+        struct carrier *carrier = executor->idle_carriers;
+        is_awake(executor, carrier);
+        parker_tell(&carrier->parker);
+    }
+}
+
+/* Returns awake. Holds: lock, lets go of it meanwhile. */
+static void be_idle(struct carrier *carrier)
+{
+    struct executor *executor = carrier->executor;
+    carrier->next_idle = executor->idle_carriers;
+    executor->idle_carriers = carrier;
+    carrier->idle = true;
+    executor->awake--;
+    if (!executor->standby && (executor->awake > 0 || executor->limited))
+        executor->standby = carrier;
+    while (carrier->idle) {
+        bool looks = executor->standby == carrier;
+        int64_t look_ns = executor->limited ? OVERDUE_LOOK_NS : LOOK_NS;
+        pthread_mutex_unlock(&executor->lock);
+        parker_wait_until(&carrier->parker, looks ? weir_now_ns() + look_ns : WEIR_NEVER);
+        pthread_mutex_lock(&executor->lock);
+        if (!looks || !carrier->idle)
+            continue;
+        resume_overdue(executor);
+        if (has_work(executor))
+            is_awake(executor, carrier);
+        else if (!executor->limited)
+            executor->standby = NULL;
+    }
+}
+
+static void run_task(void *task)
+{
+    ((struct executor_task *)task)->run(task);
+}
 
 /* Runs on: an executor's thread, which looks at what is ready next; so nobody needs to be woken. Holds: lock. */
 static void leave_lane(struct executor_lane *lane)
@@ -84,35 +260,112 @@ static void leave_lane(struct executor_lane *lane)
     push(&lane->executor->ready, next);
 }
 
+/* Holds: lock. */
+static void task_ended(struct executor *executor, struct executor_lane *lane)
+{
+    executor->running--;
+    if (lane)
+        leave_lane(lane);
+    if (executor->running == 0 && executor->queued == 0)
+        pthread_cond_broadcast(&executor->idle);
+}
+
+/* This thread will be busy, maybe for long: what else is ready must not be left without anybody who looks. Holds: lock,
+ * gives it up. */
+static void leave_the_rest(struct executor *executor)
+{
+    struct carrier *carrier = has_work(executor) ? wake_for_work(executor) : NULL;
+    pthread_mutex_unlock(&executor->lock);
+    tell(carrier);
+}
+
+/* Holds: lock, lets go of it meanwhile. */
+static void go_on(struct executor *executor, struct fiber *fiber)
+{
+    leave_the_rest(executor);
+    bool ended = fiber_resume(fiber);
+    pthread_mutex_lock(&executor->lock);
+    if (ended) {
+        task_ended(executor, fiber->kept);
+        fiber->next = executor->spare;
+        executor->spare = fiber;
+        return;
+    }
+    limit(executor, fiber);
+    if (fiber_stays(fiber))
+        return;
+    limit_no_more(fiber);
+    add_fiber(&executor->resumed, fiber);
+}
+
+/* Holds: lock. NULL: it runs on the thread's own stack. */
+static struct fiber *fiber_for(struct executor *executor, struct executor_task *task)
+{
+    struct fiber *fiber = executor->spare;
+    if (fiber)
+        executor->spare = fiber->next;
+    else if (executor->options.fibers && fibers_available())
+        fiber = fiber_new(&executor->host);
+    if (!fiber)
+        return NULL;
+    fiber->run = run_task;
+    fiber->arg = task;
+    fiber->kept = task->lane;
+    return fiber;
+}
+
+/* Holds: lock, lets go of it meanwhile. */
+static void begin_next(struct executor *executor)
+{
+    struct executor_task *task = pop(&executor->ready);
+    struct executor_lane *lane = task->lane;
+    executor->queued--;
+    executor->running++;
+    if (lane)
+        lane->running++;
+    struct fiber *fiber = fiber_for(executor, task);
+    if (fiber) {
+        go_on(executor, fiber);
+        return;
+    }
+    leave_the_rest(executor);
+    task->run(task);
+    pthread_mutex_lock(&executor->lock);
+    task_ended(executor, lane);
+}
+
 static void *run(void *arg)
 {
-    struct executor *executor = arg;
+    struct carrier *carrier = arg;
+    struct executor *executor = carrier->executor;
     pthread_setname_np(pthread_self(), "executor");
     pthread_mutex_lock(&executor->lock);
-    for (;;) {
-        while (!executor->ready.first && !(executor->stopping && executor->queued == 0))
-            pthread_cond_wait(&executor->work, &executor->lock);
-        struct executor_task *task = pop(&executor->ready);
-        if (!task)
-            break;
-        struct executor_lane *lane = task->lane;
-        executor->queued--;
-        executor->running++;
-        if (lane)
-            lane->running++;
-        pthread_mutex_unlock(&executor->lock);
-        task->run(task);
-        pthread_mutex_lock(&executor->lock);
-        executor->running--;
-        if (lane)
-            leave_lane(lane);
-        if (executor->running == 0 && executor->queued == 0)
-            pthread_cond_broadcast(&executor->idle);
+    while (!executor->stopping || executor->queued + executor->running > 0) {
+        if (executor->limited)
+            resume_overdue(executor);
+        struct fiber *fiber = take_fiber(&executor->resumed);
+        if (fiber)
+            go_on(executor, fiber);
+        else if (has_work(executor))
+            begin_next(executor);
+        else
+            be_idle(carrier);
     }
-    pthread_cond_broadcast(
-        &executor->work); /* it stops, and nothing is left: the others need not wait any more */
+    wake_all(executor); /* it stops, and nothing is left: the others need not wait any more */
     pthread_mutex_unlock(&executor->lock);
     return NULL;
+}
+
+/* What a fiber waited for is there. Any thread. */
+static void fiber_is_ready(struct fiber_host *host, struct fiber *fiber)
+{
+    struct executor *executor = (struct executor *)((char *)host - offsetof(struct executor, host));
+    pthread_mutex_lock(&executor->lock);
+    limit_no_more(fiber);
+    add_fiber(&executor->resumed, fiber);
+    struct carrier *carrier = wake_for_work(executor);
+    pthread_mutex_unlock(&executor->lock);
+    tell(carrier);
 }
 
 /* ---- Lanes ---- */
@@ -203,9 +456,12 @@ struct executor *executor_new(int64_t threads, int64_t queue_max)
     struct executor *executor = NEW(struct executor);
     executor->options.threads = threads;
     executor->options.queue_max = queue_max;
+    executor->options.fibers = true;
+    executor->host.ready = fiber_is_ready;
+    executor->awake_max = get_nprocs() > 2 ? get_nprocs() : 2;
+    executor->resumed.last = &executor->resumed.first;
     queue_init(&executor->ready);
     pthread_mutex_init(&executor->lock, NULL);
-    pthread_cond_init(&executor->work, NULL);
     condition_init(&executor->idle);
     return executor;
 }
@@ -215,10 +471,18 @@ enum weir_status executor_start(struct executor *executor, struct weir_error *er
     executor->stopping = false;
     for (struct executor_lane *lane = executor->lanes; lane; lane = lane->next)
         settle(lane); /* the configuration is known by now */
-    executor->threads = memory_zalloc((size_t)executor->options.threads * sizeof *executor->threads);
+    executor->carriers = memory_zalloc((size_t)executor->options.threads * sizeof *executor->carriers);
+    executor->awake = 0;
     for (; executor->started < executor->options.threads; executor->started++) {
-        int error = pthread_create(&executor->threads[executor->started], NULL, run, executor);
+        struct carrier *carrier = &executor->carriers[executor->started];
+        carrier->executor = executor;
+        parker_init(&carrier->parker);
+        pthread_mutex_lock(&executor->lock);
+        executor->awake++;
+        pthread_mutex_unlock(&executor->lock);
+        int error = pthread_create(&carrier->thread, NULL, run, carrier);
         if (error) {
+            parker_clean_up(&carrier->parker);
             executor_stop(executor);
             return weir_fail_errno(err, WEIR_RESOURCE_EXHAUSTED, error, "cannot start %lld executor threads",
                                    (long long)executor->options.threads);
@@ -231,13 +495,23 @@ void executor_stop(struct executor *executor)
 {
     pthread_mutex_lock(&executor->lock);
     executor->stopping = true;
-    pthread_cond_broadcast(&executor->work);
+    wake_all(executor);
     pthread_mutex_unlock(&executor->lock);
     for (int64_t i = 0; i < executor->started; i++)
-        pthread_join(executor->threads[i], NULL);
-    free(executor->threads);
-    executor->threads = NULL;
+        pthread_join(executor->carriers[i].thread, NULL);
+    while (atomic_load(&executor->tellers) > 0)
+        sched_yield(); /* for the last few instructions of tell() */
+    for (int64_t i = 0; i < executor->started; i++)
+        parker_clean_up(&executor->carriers[i].parker);
+    free(executor->carriers);
+    executor->carriers = NULL;
+    executor->idle_carriers = executor->standby = NULL;
     executor->started = 0;
+    while (executor->spare) {
+        struct fiber *fiber = executor->spare;
+        executor->spare = fiber->next;
+        fiber_destroy(fiber);
+    }
 }
 
 void executor_destroy(struct executor *executor)
@@ -251,7 +525,6 @@ void executor_destroy(struct executor *executor)
         lane_destroy(lane);
     }
     pthread_cond_destroy(&executor->idle);
-    pthread_cond_destroy(&executor->work);
     pthread_mutex_destroy(&executor->lock);
     free(executor);
 }
@@ -271,23 +544,24 @@ static enum executor_answer add(struct executor *executor, struct executor_lane 
                                 struct executor_task *task, bool bounded)
 {
     task->lane = lane;
-    bool ready = false;
+    struct carrier *carrier = NULL;
     pthread_mutex_lock(&executor->lock);
     enum executor_answer answer = EXECUTOR_FULL;
     if (!executor->stopping)
         answer = bounded ? ask(executor, lane) : EXECUTOR_TAKEN;
     if (answer == EXECUTOR_TAKEN) {
         executor->queued++;
-        ready = !lane || lane->admitted < lane->threads_max;
+        bool ready = !lane || lane->admitted < lane->threads_max;
         push(ready ? &executor->ready : &lane->waiting, task);
         if (lane && ready)
             lane->admitted++;
         else if (lane)
             lane->waiting_count++;
+        if (has_work(executor))
+            carrier = wake_for_work(executor);
     }
     pthread_mutex_unlock(&executor->lock);
-    if (ready) /* not under the lock, on which the one that wakes would have to wait */
-        pthread_cond_signal(&executor->work);
+    tell(carrier);
     return answer;
 }
 
@@ -327,6 +601,12 @@ static const struct weir_config_key keys[] = {
      .min = 0,
      .max = 1024,
      .help = "threads that one method may take, unless its handler says; 0: three quarters of them"},
+    {.name = "fibers",
+     .type = WEIR_CONFIG_BOOL,
+     .offset = offsetof(struct executor_options, fibers),
+     .fallback = "true",
+     .help =
+         "a handler that waits for a commit or for another service leaves its thread to others meanwhile"},
     {.name = "method_queue",
      .type = WEIR_CONFIG_INT,
      .offset = offsetof(struct executor_options, method_queue),

@@ -1,5 +1,8 @@
 /* Runs what may block on a bounded number of threads, with a bounded queue. Work of one kind has a lane, with bounds of
- * its own: what hangs in one lane leaves threads to the others. */
+ * its own: what hangs in one lane leaves threads to the others.
+ *
+ * A task that waits at a parker (core/parker.h) gives its thread to another task, and may go on on a third one's: it
+ * holds no mutex and no address of a thread-local variable then. It counts as running. */
 #ifndef WEIR_CALL_EXECUTOR_H
 #define WEIR_CALL_EXECUTOR_H
 

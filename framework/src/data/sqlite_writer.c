@@ -1,14 +1,13 @@
 #include "data/sqlite_writer.h"
 
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <weir/clock.h>
 #include <weir/log.h>
 
 #include "core/memory.h"
+#include "core/parker.h"
 
 /* A group commits at the latest when the turn changes hands after this: the first of it should not wait for
  * ever. */
@@ -19,20 +18,25 @@
 /* How long who looks waits for another process's lock. */
 #define AWAY_LOCK_MS 250
 
-/* Those who wait do so by semaphores: who wakes has no lock to wait for, as behind a condition. */
+/* Who has left a unit in a group. */
+struct group_waiter {
+    struct parker told;
+    struct group_waiter *next;
+};
+
+/* Those who wait do so at parkers: who wakes has no lock to wait for, as behind a condition. */
 struct group {
     int64_t kept;
-    int64_t waiting;       /* who left a unit in it */
+    struct group_waiter *waiters;
     atomic_int references; /* the writer's, and theirs */
     int64_t begun_ns;
-    int64_t changes; /* of the connection, when it began */
-    sem_t done;
+    int64_t changes;         /* of the connection, when it began */
     struct weir_error error; /* status OK: durable. To be read when done */
 };
 
 struct turn_waiter {
     struct weir_context_watch watch; /* first */
-    sem_t changed;                   /* granted, or the context is over */
+    struct parker changed;           /* granted, or the context is over */
     atomic_bool granted;
     bool idle; /* wants no group */
     struct turn_waiter *next;
@@ -70,7 +74,7 @@ static void grant_next(struct writer *writer)
         writer->last = &writer->first;
     writer->waiting--;
     atomic_store(&next->granted, true);
-    sem_post(&next->changed);
+    parker_tell(&next->changed);
 }
 
 /* Holds: lock. */
@@ -88,7 +92,7 @@ static void forget(struct writer *writer, struct turn_waiter *waiter)
 static void context_is_over(struct weir_context_watch *watch, enum weir_status status)
 {
     (void)status;
-    sem_post(&((struct turn_waiter *)watch)->changed);
+    parker_tell(&((struct turn_waiter *)watch)->changed);
 }
 
 /* Holds: nothing. */
@@ -97,11 +101,10 @@ static enum weir_status wait_until_granted(struct turn_waiter *waiter, struct we
 {
     int64_t deadline_ns = weir_context_deadline_ns(context);
     int64_t until_ns = deadline_ns < give_up_ns ? deadline_ns : give_up_ns;
-    struct timespec until = {.tv_sec = until_ns / WEIR_NS_PER_S, .tv_nsec = until_ns % WEIR_NS_PER_S};
     enum weir_status over = WEIR_OK;
     while (!atomic_load(&waiter->granted) && (over = weir_context_status(context)) == WEIR_OK &&
            weir_now_ns() < give_up_ns)
-        sem_clockwait(&waiter->changed, CLOCK_MONOTONIC, &until);
+        parker_wait_until(&waiter->changed, until_ns);
     return over;
 }
 
@@ -109,7 +112,7 @@ static enum weir_status wait_for_turn(struct writer *writer, struct weir_context
                                       int64_t give_up_ns, struct weir_error *err)
 {
     struct turn_waiter waiter = {.watch.over = context_is_over, .idle = idle};
-    sem_init(&waiter.changed, 0, 0);
+    parker_init(&waiter.changed);
     weir_context_watch(context, &waiter.watch);
 
     pthread_mutex_lock(&writer->lock);
@@ -130,7 +133,7 @@ static enum weir_status wait_for_turn(struct writer *writer, struct weir_context
     pthread_mutex_unlock(&writer->lock);
 
     weir_context_unwatch(&waiter.watch);
-    sem_destroy(&waiter.changed);
+    parker_clean_up(&waiter.changed);
     if (granted)
         return WEIR_OK;
     const char *name = writer->connection.name;
@@ -174,7 +177,6 @@ static void group_release(struct group *group)
 {
     if (atomic_fetch_sub(&group->references, 1) != 1)
         return;
-    sem_destroy(&group->done);
     free(group);
 }
 
@@ -186,7 +188,6 @@ static enum weir_status begin_group(struct writer *writer, struct weir_error *er
     atomic_init(&group->references, 1);
     group->begun_ns = weir_now_ns();
     group->changes = sqlite3_total_changes64(writer->connection.handle);
-    sem_init(&group->done, 0, 0);
     writer->group = group;
     return WEIR_OK;
 }
@@ -241,16 +242,18 @@ static enum weir_status outcome_of(const struct group *group, struct weir_error 
 static enum weir_status hand_on(struct writer *writer, struct group *group, struct weir_error *err)
 {
     bool waits = group->kept > 0;
+    struct group_waiter waiter = {.next = group->waiters};
     if (waits) {
-        group->waiting++;
+        parker_init(&waiter.told);
+        group->waiters = &waiter;
         atomic_fetch_add(&group->references, 1);
     }
     grant_next(writer);
     pthread_mutex_unlock(&writer->lock);
     if (!waits)
         return WEIR_OK;
-    while (sem_wait(&group->done) != 0)
-        ; /* a signal */
+    parker_wait(&waiter.told);
+    parker_clean_up(&waiter.told);
     enum weir_status status = outcome_of(group, err);
     group_release(group);
     return status;
@@ -261,12 +264,15 @@ static enum weir_status finish_group(struct writer *writer, struct group *group,
 {
     end_transaction(writer, group);
     pthread_mutex_lock(&writer->lock);
-    int64_t waiting = group->waiting;
+    struct group_waiter *waiters = group->waiters;
     writer->group = NULL;
     grant_next(writer);
     pthread_mutex_unlock(&writer->lock);
-    for (; waiting > 0; waiting--)
-        sem_post(&group->done);
+    while (waiters) {
+        struct group_waiter *waiter = waiters;
+        waiters = waiter->next; /* it is gone once it is told */
+        parker_tell(&waiter->told);
+    }
     enum weir_status status = outcome_of(group, err);
     group_release(group);
     return status;
