@@ -299,6 +299,7 @@ static void a_runner_that_lost_its_saga_stores_nothing_and_the_other_goes_on(voi
     /* Both have deducted and captured, and that is once at the other side; one has completed. */
     const char *first = strstr(world.trace, "complete");
     assert_non_null(first);
+    assert_null(strstr(first + 1, "complete"));
     assert_non_null(strstr(saga_kit_state(test, 1), "completed, done "));
     assert_string_equal(saga_kit_effects(1), "11-11-");
     stop(test);
