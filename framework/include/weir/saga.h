@@ -95,7 +95,7 @@ WEIR_API bool weir_saga_begin(struct weir_tx *tx, struct weir_saga_runner *runne
 /* Runs it on this thread up to its pivot, the rest in the background; where somebody else runs it, waits for that.
  * OK: the pivot is committed. When it turned back: the refusal's status and text. In both cases `subject` is as it was
  * committed. Otherwise nobody knows yet: this call's time was over, and it goes on in the background. `subject` is
- * loaded by the caller, or is what he has stored. */
+ * loaded by the caller, or is what he has stored; it is what it was before a transaction that failed. */
 WEIR_API enum weir_status weir_saga_run(struct weir_call *call, struct weir_saga_runner *runner,
                                         const struct weir_saga_type *type, const char *id, void *subject);
 

@@ -67,12 +67,17 @@ static void put(struct saga *saga, struct position position)
     saga->ended_ms = position.ended_ms;
 }
 
-/* Moves it to `to` and does what `commit` or `turned` add to the transaction; stays where it was when that fails. */
+/* Moves it to `to` and does what `commit` or `turned` add to the transaction; it and its subject stay what they were when
+ * that fails. */
 static enum weir_status move(struct go *go, struct position to,
                              void (*commit)(struct weir_tx *tx, void *subject), bool turn)
 {
     struct saga *saga = go->saga;
     struct position from = where(saga);
+    size_t size = saga->type->subject_size;
+    void *before = size ? weir_call_alloc(go->call, size) : NULL;
+    if (size)
+        memcpy(before, go->subject, size);
     to.ended_ms = to.state == WEIR_SAGA_DONE || to.state == WEIR_SAGA_UNDONE ? saga_unix_ms() : 0;
     put(saga, to);
     struct weir_tx *tx = weir_sql_begin(go->call, go->runner->db);
@@ -87,6 +92,8 @@ static enum weir_status move(struct go *go, struct position to,
         saga_stored(saga);
     else
         put(saga, from);
+    if (status != WEIR_OK && size)
+        memcpy(go->subject, before, size);
     return status;
 }
 

@@ -19,6 +19,7 @@ static const char *const names[STEPS] = {"reserve", "authorize", "confirm", "ded
 struct order {
     int id;
     bool reserved_here; /* by a step of this activation */
+    bool committed[STEPS];
     char *reason;
 };
 
@@ -141,9 +142,13 @@ static enum weir_status authorize(struct weir_call *call, void *subject)
     return ask(call, order, AUTHORIZE, FORTH);
 }
 
-static void commit(struct weir_tx *tx, const struct order *order, int step, const char *state)
+/* What it does to the subject is gone when the transaction fails. */
+static void commit(struct weir_tx *tx, struct order *order, int step, const char *state)
 {
     pthread_mutex_lock(&lock);
+    assert_false(order->committed[step]);
+    order->committed[step] = true;
+    bool fails = world.ran[FORTH][step]++ < world.answers[FORTH][step].times;
     if (!world.crashed)
         crash_here();
     if (world.crashed)
@@ -151,6 +156,8 @@ static void commit(struct weir_tx *tx, const struct order *order, int step, cons
     else
         note("", names[step]);
     pthread_mutex_unlock(&lock);
+    if (fails)
+        weir_sql_fail(tx, world.answers[FORTH][step].status, "no %s", names[step]);
     weir_sql_exec(tx, "UPDATE orders SET state = ? WHERE id = ?", state, order->id);
 }
 

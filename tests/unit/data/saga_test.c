@@ -103,6 +103,32 @@ static void a_step_whose_outcome_is_unknown_comes_again_until_it_is_known(void *
     }
 }
 
+static void a_transaction_that_fails_comes_again_and_leaves_the_subject_as_it_was(void **state)
+{
+    (void)state;
+    world.answers[FORTH][CONFIRM] = (struct answer){.times = 3, .status = WEIR_UNAVAILABLE};
+    world.answers[FORTH][COMPLETE] = (struct answer){.times = 3, .status = WEIR_INTERNAL};
+    struct weir_test *test = saga_kit_start(0, 1);
+    assert_int_equal(saga_kit_place(test, 1)->status, WEIR_OK);
+    weir_test_advance(test, 20000);
+    assert_int_equal(world.ran[FORTH][CONFIRM], 4);
+    assert_int_equal(world.ran[FORTH][COMPLETE], 4);
+    assert_non_null(strstr(saga_kit_state(test, 1), "completed, done "));
+    stop(test);
+}
+
+static void a_transaction_that_is_refused_before_the_pivot_turns_the_saga_back(void **state)
+{
+    (void)state;
+    world.answers[FORTH][CONFIRM] = (struct answer){.times = 1, .status = WEIR_INVALID_ARGUMENT};
+    struct weir_test *test = saga_kit_start(0, 1);
+    assert_int_equal(saga_kit_place(test, 1)->status, WEIR_INVALID_ARGUMENT);
+    weir_test_advance(test, 100);
+    assert_non_null(strstr(saga_kit_state(test, 1), "turned, undone "));
+    assert_string_equal(saga_kit_effects(1), "22-00-");
+    stop(test);
+}
+
 static void an_undoing_that_fails_comes_again_until_it_succeeds(void **state)
 {
     (void)state;
@@ -313,6 +339,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_step_undoes_what_began_in_reverse, begin, end),
         cmocka_unit_test_setup_teardown(a_step_whose_outcome_is_unknown_comes_again_until_it_is_known, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_transaction_that_fails_comes_again_and_leaves_the_subject_as_it_was,
+                                        begin, end),
+        cmocka_unit_test_setup_teardown(a_transaction_that_is_refused_before_the_pivot_turns_the_saga_back,
+                                        begin, end),
         cmocka_unit_test_setup_teardown(an_undoing_that_fails_comes_again_until_it_succeeds, begin, end),
         cmocka_unit_test_setup_teardown(a_saga_that_is_not_past_its_pivot_in_time_turns_back, begin, end),
         cmocka_unit_test_setup_teardown(a_saga_past_its_pivot_goes_forward_only_for_as_long_as_it_takes,
