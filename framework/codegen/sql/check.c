@@ -60,6 +60,8 @@ static bool check_portable(struct scope *scope)
             if (token_is(scope_token(scope, i), foreigners[j].word) &&
                 (!foreigners[j].next || token_is(scope_token(scope, i + 1), foreigners[j].next)))
                 refuse(scope, i, foreigners[j].text);
+        if (scope_token(scope, i)->kind == TOKEN_STRING && scope_token(scope, i)->text.data[0] != '\'')
+            refuse(scope, i, "x'...' is bits in PostgreSQL: give bytes as a parameter");
         if (token_is(scope_token(scope, i), "IS") && scope_token(scope, i + 1)->kind == TOKEN_PARAMETER)
             refuse(scope, i, "IS with a parameter is SQLite's alone: write IS NOT DISTINCT FROM");
     }

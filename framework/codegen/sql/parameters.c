@@ -260,6 +260,18 @@ static void at_limit(struct scope *scope, size_t name)
                   &(struct operand){.span = {.begin = name, .end = name + 1}, .type = TYPE_BIGINT}, COMPARED);
 }
 
+/* A condition by itself. */
+static void at_truth(struct scope *scope, size_t word)
+{
+    struct operand operand = scope_operand(scope, right_of(scope, word, word + 1));
+    struct operand truth = {.span = {.begin = word, .end = word + 1}, .type = TYPE_BOOLEAN};
+    if (operand.kind == OPERAND_PARAMETER)
+        give_type(scope, &operand, &truth, COMPARED);
+    else if (operand.kind != OPERAND_OTHER && operand.type != TYPE_UNKNOWN && operand.type != TYPE_BOOLEAN)
+        report_add(scope->report, scope->query->source, offset_of(scope, &operand), scope->query->name,
+                   "%s is no truth value in PostgreSQL: compare it", describe(scope, &operand));
+}
+
 /* What stands beside an arithmetic operator, a column or a number. */
 static struct operand neighbour(const struct scope *scope, size_t operator, bool before)
 {
@@ -371,6 +383,8 @@ static void look_at(struct scope *scope, size_t at)
         at_cast(scope, at);
     else if (word_at(scope, at, "LIMIT OFFSET"))
         at_limit(scope, at);
+    else if (word_at(scope, at, "WHERE HAVING OR"))
+        at_truth(scope, at);
     else if (token_at(scope, at)->kind == TOKEN_PARAMETER)
         at_parameter(scope, at);
 }

@@ -91,7 +91,9 @@ static void find_type(struct scope *scope, sqlite3_stmt *statement, int index, s
         result->name = weir_arena_text(scope->schema->arena, scope_token(scope, item.end - 1)->text);
     if (!of_table && is_name && scope_find_word(scope, 0, "RETURNING") == scope->query->token_count)
         operand.type = TYPE_UNKNOWN; /* a name that hides an expression */
-    result->type = operand.type;
+    bool number =
+        operand.kind == OPERAND_LITERAL && operand.type != TYPE_TEXT && operand.type != TYPE_BOOLEAN;
+    result->type = number ? TYPE_UNKNOWN : operand.type; /* PostgreSQL's is the least that holds it */
     result->nullable = operand.nullable;
 }
 

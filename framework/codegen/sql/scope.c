@@ -262,20 +262,35 @@ static struct operand cast(const struct scope *scope, struct span span)
     };
 }
 
-/* All that have a type have the same; the last decides whether it may be NULL. */
+/* In PostgreSQL a literal has the least type that holds it. */
+static bool is_number(const struct operand *operand)
+{
+    return operand->kind == OPERAND_LITERAL && (operand->type == TYPE_BIGINT || operand->type == TYPE_DOUBLE);
+}
+
+/* All that have a type have the same; the last decides whether it may be NULL. A number says nothing: it takes the type
+ * of the others. */
 static struct operand coalesce(const struct scope *scope, struct span span)
 {
     struct operand result = {.span = span};
+    bool disagree = false;
     struct span rest = inside(span), part;
     while (scope_next_part(scope, &rest, &part)) {
         struct operand operand = scope_operand(scope, part);
-        bool untyped = operand.kind == OPERAND_NULL || operand.kind == OPERAND_PARAMETER;
-        if (!untyped && result.type == TYPE_UNKNOWN && part.begin == span.begin + 2)
-            result.type = operand.type;
-        else if (!untyped && result.type != operand.type)
-            result.type = TYPE_UNKNOWN;
         result.nullable = operand.nullable;
+        if (operand.kind == OPERAND_NULL || operand.kind == OPERAND_PARAMETER || is_number(&operand))
+            continue;
+        disagree = disagree || operand.type == TYPE_UNKNOWN ||
+                   (result.type != TYPE_UNKNOWN && result.type != operand.type);
+        result.type = operand.type;
     }
+    rest = inside(span);
+    while (scope_next_part(scope, &rest, &part)) {
+        struct operand operand = scope_operand(scope, part);
+        disagree = disagree || (is_number(&operand) && operand.type != result.type);
+    }
+    if (disagree)
+        result.type = TYPE_UNKNOWN;
     return result;
 }
 

@@ -335,8 +335,26 @@ static const struct mistake queries[] = {
      "-- name: q :exec\nINSERT INTO u (id, t_id, name) VALUES (1, 1, 1)\nON CONFLICT (id) DO UPDATE SET name "
      "= excluded.name WHERE excluded.t_id > @least;",
      ""},
+    {"bytes as a text", "-- name: q :one\nSELECT id FROM t WHERE data = x'00';",
+     "queries.sql:2:31: q: x'...' is bits in PostgreSQL: give bytes as a parameter"},
+    {"a number as a truth value", "-- name: q :one\nSELECT id FROM t WHERE at OR note;",
+     "queries.sql:2:24: q: t.at (BIGINT) is no truth value in PostgreSQL: compare it\n"
+     "queries.sql:2:30: q: t.note (TEXT) is no truth value in PostgreSQL: compare it"},
+    {"a parameter that is a truth value",
+     "-- name: q :one\nSELECT id FROM t WHERE @all OR open OR (@late AND at > 5) OR @late;", ""},
+    {"a number by itself", "-- name: q :one\nSELECT 1 AS one, 'x' AS x, TRUE AS yes FROM t;",
+     "queries.sql:2:8: q: 1: an expression says its type: CAST(1 AS BIGINT) AS one, or TEXT, or what it is\n"
+     "queries.sql:2:28: q: TRUE: an expression says its type: CAST(TRUE AS BIGINT) AS yes, or TEXT, or what "
+     "it is"},
+    {"numbers of COALESCE",
+     "-- name: q :one\nSELECT COALESCE(at, 0) AS a, COALESCE(ratio, 0.5) AS b, COALESCE(1, 2) AS c, "
+     "COALESCE(at, 0.5) AS d FROM t;",
+     "queries.sql:2:57: q: COALESCE(1, 2): an expression says its type: CAST(COALESCE(1, 2) AS BIGINT) AS c, "
+     "or TEXT, or what it is\n"
+     "queries.sql:2:78: q: COALESCE(at, 0.5): an expression says its type: CAST(COALESCE(at, 0.5) AS BIGINT) "
+     "AS d, or TEXT, or what it is"},
     {"comparisons that fit",
-     "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = x'00' AND "
+     "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = @data AND "
      "name <> 'x';",
      ""},
     {"parameters of lists and ranges",
