@@ -1,5 +1,6 @@
 """A shop of which one service is ended at a chosen call (points.c), and what must be true of an order afterwards."""
 
+import collections
 import functools
 import http.client
 import json
@@ -22,6 +23,9 @@ POWER_CUT = os.path.join(BUILD, "tests", "crash", "power-cut")
 CONSUMERS = ["logistics", "points", "recommendation"]
 ITEMS = [("tea-assam", 1), ("mug-white", 2)]
 TOTAL = 690 + 2 * 890
+# Whether the client sends it again; to whom; where the victim died before, if the point is of its next life; whether an
+# order is cancelled that is completed.
+Mode = collections.namedtuple("Mode", "retry by first cancel", defaults=(None, False))
 HOWS = ["before", "half", "after"]
 SETTLED_WITHIN = 40  # seconds; the machine may be busy with other tests
 QUIET = 0.06  # seconds without anything under way: then a point will not come any more
@@ -65,6 +69,7 @@ class Consumers(Shop):
 
     def __init__(self, shift):
         super().__init__(shift)
+        self.flags["logistics"] = ["--logistics.send_after_ms=3600000"]  # none leaves before it is cancelled
         try:
             self.start("broker", *CONSUMERS)
         except BaseException:
@@ -152,13 +157,15 @@ class Lane(Shop):
 
     # ---- A client ----
 
-    def send(self, order_id, by):
-        """The answer's status and body; (None, why) when there was none."""
+    def send(self, order_id, by, cancel=False):
+        """Places or cancels an order. The answer's status and body; (None, why) when there was none."""
         connection = http.client.HTTPConnection(self.address(by, "rest"), timeout=10)
-        body = {"order_id": order_id, "customer_id": "ada",
-                "items": [{"sku": sku, "quantity": quantity} for sku, quantity in ITEMS]}
+        body = {"reason": "too slow"} if cancel else {
+            "order_id": order_id, "customer_id": "ada",
+            "items": [{"sku": sku, "quantity": quantity} for sku, quantity in ITEMS]}
         try:
-            connection.request("POST", "/v1/orders", json.dumps(body), {"Content-Type": "application/json"})
+            connection.request("POST", f"/v1/orders/{order_id}:cancel" if cancel else "/v1/orders", json.dumps(body),
+                               {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -166,14 +173,14 @@ class Lane(Shop):
         finally:
             connection.close()
 
-    def place(self, order_id, by, retry):
-        """Begins to place an order, as a user would; the client's answers are in the list that is returned."""
+    def ask(self, order_id, by, retry, cancel):
+        """Begins to place or cancel an order, as a user would; the client's answers are in the list that is returned."""
         answers = []
 
         def client():
             end = time.monotonic() + SETTLED_WITHIN
             while True:
-                answers.append(self.send(order_id, by))
+                answers.append(self.send(order_id, by, cancel))
                 status = answers[-1][0]
                 if not retry or status == 200 or (status and 400 <= status < 500) or time.monotonic() > end:
                     return
@@ -181,7 +188,6 @@ class Lane(Shop):
 
         thread = threading.Thread(target=client)
         thread.start()
-        self.orders.append(order_id)
         return thread, answers
 
     # ---- What is stored ----
@@ -202,54 +208,67 @@ class Lane(Shop):
         state, under_way = self.state(order_id)
         if under_way or state in (PENDING, CONFIRMED) or not self.published():
             return False
-        return state != COMPLETED or all(
-            self.consumers.value(name, f"SELECT count(*) FROM {table} WHERE order_id = '{order_id}'") == 1
-            for name, table in (("logistics", "shipments"), ("points", "entries")))
+        if state not in (COMPLETED, CANCELLED):
+            return True
+        taken = "state <> 3" if state == COMPLETED else "state = 3", f"taken_back = {int(state == CANCELLED)}"
+        return all(self.consumers.value(name, f"SELECT count(*) FROM {table} WHERE order_id = '{order_id}' AND {so}") == 1
+                   for name, table, so in (("logistics", "shipments", taken[0]), ("points", "entries", taken[1])))
 
-    def problems(self, order_id, answers):
+    def found(self, order_id):
+        """What all that have to do with an order stored of it."""
+        def of(shop, service, query):
+            return shop.rows(service, query.format(f"'{order_id}'"))
+        return {
+            "order": self.state(order_id)[0],
+            "reservations": [state for (state,) in of(self, "inventory",
+                             "SELECT state FROM reservations WHERE order_id = {} AND state = 1")],
+            "lines": of(self, "inventory", "SELECT sku, quantity, state FROM reservation_lines WHERE order_id = {} ORDER BY sku"),
+            "payments": of(self, "payment", "SELECT amount_minor, state FROM payments WHERE order_id = {}"),
+            "shipments": len(of(self.consumers, "logistics", "SELECT 1 FROM shipments WHERE order_id = {}")),
+            "points": of(self.consumers, "points", "SELECT points, taken_back FROM entries WHERE order_id = {}"),
+            "events": [topic for (topic,) in of(self, "order", "SELECT topic FROM weir_outbox"
+                                                " WHERE CAST(key AS TEXT) = {} ORDER BY id")]}
+
+    def problems(self, order_id, answers, cancel):
         """What is wrong with an order that has come to its end."""
-        state, _ = self.state(order_id)
-        reservation = self.rows("inventory", f"SELECT state FROM reservations WHERE order_id = '{order_id}'")
-        lines = self.rows("inventory", "SELECT sku, quantity, state FROM reservation_lines"
-                          f" WHERE order_id = '{order_id}' ORDER BY sku")
-        payment = self.rows("payment", f"SELECT amount_minor, state FROM payments WHERE order_id = '{order_id}'")
-        shipped = self.consumers.rows("logistics", f"SELECT state FROM shipments WHERE order_id = '{order_id}'")
-        points = self.consumers.rows("points", f"SELECT points FROM entries WHERE order_id = '{order_id}'")
-        events = self.rows("order", "SELECT topic FROM weir_outbox WHERE CAST(key AS TEXT) = "
-                           f"'{order_id}' ORDER BY id")
-        found = {"order": state, "lines": lines, "payment": payment, "shipments": len(shipped),
-                 "points": points, "events": [topic for (topic,) in events]}
-        accepted = [body for status, body in answers if status == 200]
-        if state == COMPLETED:
-            wanted = {"order": COMPLETED, "lines": sorted((sku, quantity, 2) for sku, quantity in ITEMS),
-                      "payment": [(TOTAL, 3)], "shipments": 1, "points": [(TOTAL // 100,)],
-                      "events": ["order.paid", "order.completed"]}
+        found = self.found(order_id)
+        state, accepted = found["order"], any(status == 200 for status, _ in answers)
+        wanted = dict(found)
+        if state in (COMPLETED, CANCELLED):
+            done = state == COMPLETED
+            wanted |= {"lines": sorted((sku, quantity, 2 if done else 4) for sku, quantity in ITEMS),
+                       "payments": [(TOTAL, 3 if done else 5)], "shipments": 1,
+                       "points": [(TOTAL // 100, int(not done))],
+                       "events": ["order.paid", "order.completed"] + ["order.cancelled"] * (not done)}
         else:  # refused, or never stored: everything was given back
-            wanted = {"order": state if state in (REJECTED, None) and not accepted else "accepted, so completed",
-                      "lines": [line[:2] + (3,) for line in lines],
-                      "payment": [(amount, 4) for amount, _ in payment], "shipments": 0, "points": [], "events": []}
-            if any(state == 1 for (state,) in reservation):
-                wanted["reservation"] = "released"
-        return [f"{what}: {found.get(what)}, not {wanted[what]}" for what in wanted if found.get(what) != wanted[what]]
+            wanted |= {"reservations": [], "lines": [line[:2] + (3,) for line in found["lines"]],
+                       "payments": [(amount, 4) for amount, _ in found["payments"]],
+                       "shipments": 0, "points": [], "events": []}
+        if state not in ([COMPLETED, CANCELLED] if cancel else [COMPLETED, REJECTED, None]):
+            wanted["order"] = "another state"
+        if accepted and state != (CANCELLED if cancel else COMPLETED):
+            wanted["order"] = "what was answered"
+        return [f"{what}: {found[what]}, not {wanted[what]}" for what in wanted if found[what] != wanted[what]]
 
     def check_sums(self):
         """Over everything at the end."""
         ids = ", ".join(f"'{order_id}'" for order_id in self.orders)
         completed = self.value("order", "SELECT count(*) FROM orders WHERE state = 4")
+        shipped = self.value("order", "SELECT count(*) FROM orders WHERE state IN (4, 5)")
         pieces = sum(quantity for _, quantity in ITEMS)
         for what, service, query, wanted in (
                 ("orders that are not at their end", "order", "SELECT count(*) FROM orders WHERE state IN (1, 3)", 0),
                 ("stock that does not add up", "inventory",
                  "SELECT count(*) FROM stock WHERE on_hand + reserved + deducted <> initial + restocked", 0),
                 ("pieces reserved", "inventory", "SELECT sum(reserved) FROM stock", 0),
-                ("pieces deducted", "inventory", "SELECT sum(deducted) FROM stock", completed * pieces),
+                ("pieces deducted", "inventory", "SELECT sum(deducted) - sum(restocked) FROM stock", completed * pieces),
                 ("money captured", "payment", "SELECT sum(amount_minor) FROM payments WHERE state = 3",
                  completed * TOTAL),
                 ("authorisations left open", "payment", "SELECT count(*) FROM payments WHERE state = 1", 0)):
             self.expect(what, self.value(service, query), wanted)
         for service, table in (("logistics", "shipments"), ("points", "entries")):
             self.expect(f"rows of {table}", self.consumers.value(
-                service, f"SELECT count(*) FROM {table} WHERE order_id IN ({ids})"), completed)
+                service, f"SELECT count(*) FROM {table} WHERE order_id IN ({ids})"), shipped)
 
     # ---- One order, one point ----
 
@@ -263,15 +282,18 @@ class Lane(Shop):
                 return
             time.sleep(0.01)  # a poll with a deadline
 
-    def run(self, point, retry, by, first=None):
-        """Places an order under `point` (class, number, how; None: none); with `first`, the victim dies there before, and
-        the point is one of its next life. Whether the point was reached, and what is wrong."""
+    def run(self, point, mode):
+        """Places or cancels an order under `point` (class, number, how; None: none). Whether the point was reached, and
+        what is wrong."""
         order_id = str(uuid.uuid4())
+        self.orders.append(order_id)
         end = time.monotonic() + SETTLED_WITHIN
-        self.control.arm(*(first or point or ()))
-        client, answers = self.place(order_id, by, retry)
+        if mode.cancel:
+            self.wait_until_quiet(order_id, self.ask(order_id, mode.by, True, False)[0], end)
+        self.control.arm(*(mode.first or point or ()))
+        client, answers = self.ask(order_id, mode.by, mode.retry, mode.cancel)
         self.wait_until_quiet(order_id, client, end)
-        if first:
+        if mode.first:
             if not self.died():
                 return False, []
             self.restart(point or ("", 0, None))
@@ -285,8 +307,8 @@ class Lane(Shop):
         client.join()
         while not self.settled(order_id):
             if time.monotonic() > end:
-                return hit, [f"not settled: {self.state(order_id)}, answers {answers}", *self.problems(order_id, answers)]
+                return hit, [f"not settled: answers {answers}, {self.found(order_id)}"]
             time.sleep(0.01)  # a poll with a deadline
-        if retry and answers[-1][0] != 200:
+        if mode.retry and answers[-1][0] != 200:
             return hit, [f"the client sent it until {answers[-1]}"]
-        return hit, self.problems(order_id, answers)
+        return hit, self.problems(order_id, answers, mode.cancel)

@@ -16,17 +16,18 @@ import sys
 import threading
 import time
 
-from crash import HOWS, Consumers, Lane
+from crash import HOWS, Consumers, Lane, Mode
 
 STORED = ("executor/fdatasync/wal", 1, "after")
 CONFIRMED = ("executor/fdatasync/wal", 2, "after")
-# Whether the client sends it again; to whom; where the victim died before.
 MODES = {
-    "the client sends it again": (True, "order", None),
-    "the client gives up": (False, "order", None),
-    "the client sends it again, by gRPC": (True, "gateway", None),
-    "in the start after a crash, the order stored": (False, "order", STORED),
-    "in the start after a crash, the order confirmed": (False, "order", CONFIRMED),
+    "the client sends it again": Mode(True, "order"),
+    "the client gives up": Mode(False, "order"),
+    "the client sends it again, by gRPC": Mode(True, "gateway"),
+    "in the start after a crash, the order stored": Mode(False, "order", STORED),
+    "in the start after a crash, the order confirmed": Mode(False, "order", CONFIRMED),
+    "the client cancels": Mode(True, "order", cancel=True),
+    "the client cancels and gives up": Mode(False, "order", cancel=True),
 }
 CLEAN_RUNS = 3
 TRIES = 3  # threads run side by side: a point may not come in one run, and come in the next
@@ -68,12 +69,11 @@ class Lanes:
 
     def count(self, mode):
         """{class: (calls, halves)}: the most that any clean run has had."""
-        retry, by, first = MODES[mode]
-        lane = self.lanes[0][retry]
+        lane = self.lanes[0][MODES[mode].retry]
         most = {}
         for _ in range(CLEAN_RUNS):
             lane.start_fresh()
-            _, problems = lane.run(None, retry, by, first)
+            _, problems = lane.run(None, MODES[mode])
             if problems:
                 raise AssertionError(f"without a point: {problems}")
             for name, (calls, writes) in lane.control.classes().items():
@@ -86,15 +86,15 @@ class Lanes:
                 mode, point, chance = cases.get_nowait()
             except queue.Empty:
                 return
-            retry, by, first = MODES[mode]
+            lane = pair[MODES[mode].retry]
             hit, problems = False, []
             for attempt in range(TRIES):
                 begun = time.monotonic()
                 try:
                     if attempt:
-                        pair[retry].start_fresh()
-                    pair[retry].chance = chance
-                    hit, problems = pair[retry].run(point, retry, by, first)
+                        lane.start_fresh()
+                    lane.chance = chance
+                    hit, problems = lane.run(point, MODES[mode])
                 except Exception as problem:  # of the test itself: the lane cannot go on
                     hit, problems = True, [f"the test failed: {problem!r}"]
                 if self.verbose:
