@@ -90,7 +90,7 @@ void check_messages(const struct checker *checker)
         }
 }
 
-/* ---- Consumers ---- */
+/* ---- Methods: what they consume, their idempotency keys ---- */
 
 static void check_consumer(const struct checker *checker, const struct method *method)
 {
@@ -111,14 +111,26 @@ static void check_consumer(const struct checker *checker, const struct method *m
                        other->full_name);
 }
 
-void check_consumers(const struct checker *checker)
+static void check_idempotency_key(const struct checker *checker, const struct method *method)
+{
+    if (method->client_streaming || method->server_streaming)
+        check_fail(
+            checker,
+            place_in(checker->model->arena, method->place, PATH_METHOD_OPTIONS, OPTION_IDEMPOTENCY_KEY),
+            "%s streams: only a unary method takes an idempotency key", method->full_name);
+}
+
+void check_methods(const struct checker *checker)
 {
     for (size_t i = 0; i < checker->file_count; i++)
         for (size_t j = 0; j < checker->files[i]->service_count; j++) {
             const struct service *service = &checker->files[i]->services[j];
-            for (size_t k = 0; k < service->method_count; k++)
+            for (size_t k = 0; k < service->method_count; k++) {
                 if (service->methods[k].consume)
                     check_consumer(checker, &service->methods[k]);
+                if (service->methods[k].idempotency_key)
+                    check_idempotency_key(checker, &service->methods[k]);
+            }
         }
 }
 
@@ -135,7 +147,7 @@ void check_files(const struct model *model, char *const *names, size_t count, st
             checker.files[checker.file_count++] = file;
     }
     check_messages(&checker);
-    check_consumers(&checker);
+    check_methods(&checker);
     check_http(&checker);
     check_members(&checker);
     check_names(&checker);

@@ -22,7 +22,7 @@ struct checker {
 void check_fail(const struct checker *checker, struct place place, const char *format, ...) WEIR_PRINTF(3, 4);
 
 void check_messages(const struct checker *checker);
-void check_consumers(const struct checker *checker);
+void check_methods(const struct checker *checker);
 void check_http(const struct checker *checker);
 void check_members(const struct checker *checker);
 void check_names(const struct checker *checker);

@@ -54,6 +54,12 @@ static void compare_method(const struct method *old, const struct method *new, s
     if (old->idempotent && !new->idempotent)
         findings_add(findings, new->place, new->full_name, "RPC_IDEMPOTENT",
                      "is idempotent no more, but old clients retry it");
+    if (old->idempotency_key && !new->idempotency_key)
+        findings_add(findings, new->place, new->full_name, "RPC_IDEMPOTENCY_KEY",
+                     "takes no Idempotency-Key any more, but old clients retry with theirs");
+    if (new->idempotency_key == WEIR_IDEMPOTENCY_KEY_REQUIRED && old->idempotency_key != new->idempotency_key)
+        findings_add(findings, new->place, new->full_name, "RPC_IDEMPOTENCY_KEY",
+                     "requires an Idempotency-Key now, which old clients do not send");
     if (old->consume && (!new->consume || strcmp(old->consume, new->consume) != 0))
         findings_add(findings, new->place, new->full_name, "RPC_SAME_TOPIC", "%s became %s", old->consume,
                      new->consume ? new->consume : "none");

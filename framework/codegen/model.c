@@ -143,7 +143,7 @@ static struct field read_field(const struct file *file, const MessageProto *mess
         .required = proto->label == GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__LABEL__LABEL_REQUIRED,
         .proto3_optional = made,
         .packed = is_packed(file, proto),
-        .sensitive = options_flag((const ProtobufCMessage *)proto->options, OPTION_SENSITIVE),
+        .sensitive = options_number((const ProtobufCMessage *)proto->options, OPTION_SENSITIVE),
         .oneof = in_oneof && !made ? proto->oneof_index : -1,
         .oneof_name = in_oneof ? message->oneof_decl[proto->oneof_index]->name : NULL,
         .place = place,
@@ -206,7 +206,7 @@ static bool is_idempotent(const MethodProto *proto)
         options->idempotency_level !=
             GOOGLE__PROTOBUF__METHOD_OPTIONS__IDEMPOTENCY_LEVEL__IDEMPOTENCY_UNKNOWN)
         return true;
-    return options_flag((const ProtobufCMessage *)options, OPTION_IDEMPOTENT);
+    return options_number((const ProtobufCMessage *)options, OPTION_IDEMPOTENT) != 0;
 }
 
 /* "InventoryService" gives "inventory". */
@@ -244,6 +244,7 @@ static void read_service(struct file *file, const ServiceProto *proto, struct pl
             .client_streaming = method->has_client_streaming && method->client_streaming,
             .server_streaming = method->has_server_streaming && method->server_streaming,
             .idempotent = is_idempotent(method),
+            .idempotency_key = (uint8_t)options_number(options, OPTION_IDEMPOTENCY_KEY),
             .consume = options_consume(arena, options),
             .place = place_in(arena, place, PATH_SERVICE_METHOD, (int32_t)i),
         };

@@ -12,6 +12,7 @@
 #include <weir/arena.h>
 #include <weir/bytes.h>
 #include <weir/message.h>
+#include <weir/method.h>
 
 struct model;
 struct file;
@@ -100,6 +101,7 @@ struct method {
     const struct message *request, *reply;
     bool client_streaming, server_streaming;
     bool idempotent;
+    uint8_t idempotency_key; /* enum weir_idempotency_key */
     const struct binding *http;
     size_t http_count;
     const char *consume;            /* topic; NULL: none */

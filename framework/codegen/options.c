@@ -43,16 +43,16 @@ static struct weir_bytes option_bytes(struct weir_arena *arena, const ProtobufCM
     return weir_bytes(joined, used);
 }
 
-bool options_flag(const ProtobufCMessage *options, uint32_t number)
+uint64_t options_number(const ProtobufCMessage *options, uint32_t number)
 {
-    bool set = false;
+    uint64_t value = 0;
     for (size_t i = 0; options && i < options->n_unknown_fields; i++) {
         const ProtobufCMessageUnknownField *field = &options->unknown_fields[i];
         const uint8_t *at = field->data;
         if (field->tag == number && field->wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
-            set = read_varint(&at, at + field->len) != 0;
+            value = read_varint(&at, at + field->len);
     }
-    return set;
+    return value;
 }
 
 /* Of ProtobufCFileOptions, which protobuf-c generates no code for, two fields matter. */

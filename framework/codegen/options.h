@@ -11,6 +11,7 @@ enum {
     OPTION_TOPIC = 51000,
     OPTION_CONSUME = 51000,
     OPTION_IDEMPOTENT = 51001,
+    OPTION_IDEMPOTENCY_KEY = 51002,
     OPTION_SENSITIVE = 51000,
 };
 
@@ -19,7 +20,8 @@ void options_of_file(struct weir_arena *arena, const ProtobufCMessage *options, 
 const struct topic *options_topic(struct weir_arena *arena, const ProtobufCMessage *options,
                                   struct place place);
 const char *options_consume(struct weir_arena *arena, const ProtobufCMessage *options);
-bool options_flag(const ProtobufCMessage *options, uint32_t number);
+/* Of a bool or an enum; 0: not set. */
+uint64_t options_number(const ProtobufCMessage *options, uint32_t number);
 const struct binding *options_http(struct weir_arena *arena, const ProtobufCMessage *options,
                                    size_t *ret_count);
 

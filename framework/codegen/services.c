@@ -37,13 +37,15 @@ static const char adding[] =
     "struct $prefix$_service_options {\n"
     "    const struct $prefix$_handlers *handlers; /* Required. Borrows until the app is destroyed */\n"
     "    void *self; /* Optional. What weir_call_self() gives. Borrows */\n"
+    "    struct weir_sql *idempotency; /* Required where a method has (weir.idempotency_key) */\n"
     "    const void *needs[WEIR_NEEDS_MAX];\n"
     "};\n\n"
     "static inline struct weir_service *$prefix$_service_add(struct weir_app *app,\n"
     "                                                        const struct $prefix$_service_options "
     "*options)\n"
     "{\n"
-    "    struct weir_service_options untyped = {.handlers = options->handlers, .self = options->self};\n"
+    "    struct weir_service_options untyped = {\n"
+    "        .handlers = options->handlers, .self = options->self, .idempotency = options->idempotency};\n"
     "    for (int i = 0; i < WEIR_NEEDS_MAX; i++)\n"
     "        untyped.needs[i] = options->needs[i];\n"
     "    return weir_service_add(app, &$prefix$_service_type, &untyped);\n"
@@ -206,6 +208,10 @@ static void emit_method(struct weir_buffer *out, const struct method *method)
     text_of_method(out, method, method_head);
     if (method->idempotent)
         weir_buffer_append_text(out, "        .idempotent = true,\n");
+    if (method->idempotency_key)
+        weir_buffer_printf(out, "        .idempotency_key = WEIR_IDEMPOTENCY_KEY_%s,\n",
+                           method->idempotency_key == WEIR_IDEMPOTENCY_KEY_REQUIRED ? "REQUIRED"
+                                                                                    : "OPTIONAL");
     if (method->http_count > 0)
         weir_buffer_printf(out, "        .http = %s_http,\n        .http_count = %zu,\n", method->snake,
                            method->http_count);

@@ -36,6 +36,18 @@ static void on_message(struct outgoing *outgoing, struct weir_bytes message)
     pthread_mutex_unlock(&caller->lock);
 }
 
+static void on_metadata(struct outgoing *outgoing, struct weir_bytes name, struct weir_bytes value)
+{
+    struct caller *caller = (struct caller *)outgoing;
+    pthread_mutex_lock(&caller->lock);
+    if (caller->metadata_count < sizeof caller->metadata / sizeof caller->metadata[0]) {
+        struct caller_metadata *metadata = &caller->metadata[caller->metadata_count++];
+        snprintf(metadata->name, sizeof metadata->name, "%.*s", (int)name.size, (const char *)name.data);
+        snprintf(metadata->value, sizeof metadata->value, "%.*s", (int)value.size, (const char *)value.data);
+    }
+    pthread_mutex_unlock(&caller->lock);
+}
+
 static void on_sent(struct outgoing *outgoing)
 {
     struct caller *caller = (struct caller *)outgoing;
@@ -55,6 +67,7 @@ static void start(struct caller *caller, struct rpc_client *client, const struct
     caller->outgoing.message_id = key;
     caller->outgoing.done = on_done;
     caller->outgoing.message = on_message;
+    caller->outgoing.metadata = on_metadata;
     caller->outgoing.sent = on_sent;
     context_init(&caller->outgoing.context, NULL, weir_deadline_in_ms(timeout_ms));
     context_set_trace(&caller->outgoing.context, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
@@ -96,6 +109,22 @@ enum weir_status caller_call(struct caller *caller, struct rpc_client *client,
 {
     caller_start(caller, client, method, request, CALLER_PATIENCE_MS);
     return caller_end(caller);
+}
+
+enum weir_status caller_call_with_key(struct caller *caller, struct rpc_client *client,
+                                      const struct weir_method *method, struct weir_bytes request,
+                                      const char *key)
+{
+    start(caller, client, method, request, CALLER_PATIENCE_MS, key);
+    return caller_end(caller);
+}
+
+const char *caller_metadata(const struct caller *caller, const char *name)
+{
+    for (size_t i = 0; i < caller->metadata_count; i++)
+        if (strcmp(caller->metadata[i].name, name) == 0)
+            return caller->metadata[i].value;
+    return NULL;
 }
 
 void caller_send(struct caller *caller, const char *message)

@@ -21,6 +21,10 @@ struct caller {
     char reply[2048]; /* or the last message, cut */
     size_t reply_size;
     size_t received;
+    struct caller_metadata {
+        char name[64], value[128];
+    } metadata[8]; /* of a unary call's reply */
+    size_t metadata_count;
 };
 
 /* `request` must live as long as the call. A negative timeout is none. */
@@ -29,6 +33,12 @@ void caller_start(struct caller *caller, struct rpc_client *client, const struct
 /* Without a request, and with this idempotency-key. */
 void caller_start_with_key(struct caller *caller, struct rpc_client *client, const struct weir_method *method,
                            const char *key);
+/* With this idempotency-key; NULL: none. */
+enum weir_status caller_call_with_key(struct caller *caller, struct rpc_client *client,
+                                      const struct weir_method *method, struct weir_bytes request,
+                                      const char *key);
+/* NULL when absent. */
+const char *caller_metadata(const struct caller *caller, const char *name);
 /* Until the call is done; its status. */
 enum weir_status caller_end(struct caller *caller);
 enum weir_status caller_call(struct caller *caller, struct rpc_client *client,

@@ -74,6 +74,11 @@ WEIR_API enum weir_status weir_call_set_error(struct weir_call *call, const stru
  * first one when there are several. */
 WEIR_API const char *weir_call_metadata(const struct weir_call *call, const char *name);
 
+/* Metadata of the reply, also of a refusal: HTTP headers, gRPC's trailing metadata; a proxy passes it on. Copies. The
+ * last one of a name counts. Names in lower case, values of printable ASCII; others, and names that belong to the wire
+ * (grpc-..., content-..., connection ...), are not sent. Unary methods; before the call is over. */
+WEIR_API void weir_call_set_reply_metadata(struct weir_call *call, const char *name, const char *value);
+
 /* What identifies this request whoever sends it again: Kafka's message id, or idempotency-key. NULL when
  * none. */
 WEIR_API const char *weir_call_message_id(const struct weir_call *call);

@@ -20,6 +20,13 @@ enum weir_method_kind {
     WEIR_BIDI_STREAM = 3,
 };
 
+/* (weir.idempotency_key), numbered as there. */
+enum weir_idempotency_key {
+    WEIR_IDEMPOTENCY_KEY_NONE = 0,
+    WEIR_IDEMPOTENCY_KEY_OPTIONAL = 1,
+    WEIR_IDEMPOTENCY_KEY_REQUIRED = 2,
+};
+
 /* One google.api.http binding. */
 struct weir_http_binding {
     const char *verb;          /* "GET" */
@@ -47,11 +54,12 @@ struct weir_topic {
 };
 
 struct weir_method {
-    const char *name;      /* "Reserve" */
-    const char *full_name; /* "shop.inventory.v1.InventoryService/Reserve" */
-    uint16_t index;        /* within its service */
-    uint8_t kind;          /* enum weir_method_kind */
-    bool idempotent;       /* (weir.idempotent) or idempotency_level: a client may retry it */
+    const char *name;        /* "Reserve" */
+    const char *full_name;   /* "shop.inventory.v1.InventoryService/Reserve" */
+    uint16_t index;          /* within its service */
+    uint8_t kind;            /* enum weir_method_kind */
+    bool idempotent;         /* (weir.idempotent) or idempotency_level: a client may retry it */
+    uint8_t idempotency_key; /* enum weir_idempotency_key: a repeated key gets the first call's answer */
     const struct weir_message *request, *reply;
     const struct ProtobufCMessageDescriptor *request_descriptor, *reply_descriptor;
     const struct weir_http_binding *http; /* the rule and its additional bindings; none: not on REST */

@@ -9,10 +9,14 @@
 
 struct weir_service;
 struct weir_channel;
+struct weir_sql;
 
 struct weir_service_options {
     const void *handlers; /* Required. The generated struct. Borrows until the app is destroyed */
     void *self;           /* Optional. What weir_call_self() gives. Borrows */
+    /* Where the answers of methods with (weir.idempotency_key) are kept: the database of their effects.
+     * Required where there is such a method. */
+    struct weir_sql *idempotency;
     const void *needs[WEIR_NEEDS_MAX];
 };
 

@@ -52,6 +52,7 @@ struct weir_sql_options {
     const char *synchronous;  /* "full" (default: what was acknowledged survives a power cut) or "normal" */
     int64_t commit_group_max; /* transactions that share one fsync. Default 64; 1: none */
     int64_t busy_timeout_ms;  /* for the writer's turn, within the call's deadline. Default 5,000 */
+    int64_t idempotency_keep_ms; /* answers by idempotency key stay as long. Default and least 24 h */
     const void *needs[WEIR_NEEDS_MAX];
 };
 

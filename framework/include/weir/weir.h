@@ -16,6 +16,7 @@
 #include <weir/export.h>
 #include <weir/grpc.h>
 #include <weir/id.h>
+#include <weir/idempotency.h>
 #include <weir/kafka.h>
 #include <weir/log.h>
 #include <weir/message.h>

@@ -10,6 +10,7 @@
 #include <weir/log.h>
 
 #include "call/call_metrics.h"
+#include "call/idempotency.h"
 #include "core/memory.h"
 #include "lifecycle/process.h"
 
@@ -85,6 +86,50 @@ void call_add_metadata(struct weir_call *call, struct weir_bytes name, struct we
         context_set_trace(&call->context, metadata->value);
     else if (!call->message_id && (strcmp(lower, "idempotency-key") == 0 || strcmp(lower, "ce_id") == 0))
         call->message_id = metadata->value;
+}
+
+static bool is_reply_name(struct weir_bytes name)
+{
+    static const char *const wires[] = {"grpc-",      "content-", "connection", "transfer-encoding",
+                                        "keep-alive", "trailer",  "upgrade",    "date",
+                                        "server"};
+    for (size_t i = 0; i < sizeof wires / sizeof wires[0]; i++)
+        if (name.size >= strlen(wires[i]) && memcmp(name.data, wires[i], strlen(wires[i])) == 0)
+            return false;
+    for (size_t i = 0; i < name.size; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", name.data[i]) || name.data[i] == 0)
+            return false;
+    return name.size > 0 && (name.size < 4 || memcmp(name.data + name.size - 4, "-bin", 4) != 0);
+}
+
+void call_add_reply_metadata(struct weir_call *call, struct weir_bytes name, struct weir_bytes value)
+{
+    if (!is_reply_name(name))
+        return;
+    for (size_t i = 0; i < value.size; i++)
+        if (value.data[i] < 0x20 || value.data[i] > 0x7e)
+            return;
+    struct metadata **at = &call->reply_metadata;
+    while (*at && !weir_bytes_equal_text(name, (*at)->name))
+        at = &(*at)->next;
+    if (!*at) {
+        *at = weir_arena_zalloc(call->arena, sizeof **at);
+        (*at)->name = weir_arena_text(call->arena, name);
+    }
+    (*at)->value = weir_arena_text(call->arena, value);
+}
+
+void weir_call_set_reply_metadata(struct weir_call *call, const char *name, const char *value)
+{
+    call_add_reply_metadata(call, weir_bytes_of_text(name), weir_bytes_of_text(value));
+}
+
+const char *call_reply_metadata(const struct weir_call *call, const char *name)
+{
+    for (const struct metadata *metadata = call->reply_metadata; metadata; metadata = metadata->next)
+        if (strcmp(metadata->name, name) == 0)
+            return metadata->value;
+    return NULL;
 }
 
 void call_set_deadline(struct weir_call *call, int64_t deadline_ns)
@@ -192,7 +237,7 @@ void call_finish(struct weir_call *call, enum weir_status status)
         status =
             weir_call_fail(call, WEIR_INTERNAL, "the handler returned %d, which is no status", (int)status);
     call->status = status;
-    if (is_ours(status))
+    if (is_ours(status) && !call->answer_trace)
         weir_log_error("call failed",
                        weir_field_text("method", call->method ? call->method->full_name : NULL),
                        weir_field_text("status", weir_status_name(status)),
@@ -222,6 +267,34 @@ static enum weir_status reply_in(struct weir_call *call, enum weir_status status
     return status;
 }
 
+/* The handler's status, or that of the answer which is kept. May block where the call has a key. */
+static void end_unary(struct weir_call *call, enum weir_status status)
+{
+    status = reply_in(call, status);
+    if (call->idempotency)
+        status = idempotency_ops()->after(call, status);
+    call_finish(call, status);
+}
+
+static void end_deferred(struct executor_task *task)
+{
+    struct weir_call *call = (struct weir_call *)((char *)task - offsetof(struct weir_call, task));
+    end_unary(call, call->status);
+}
+
+/* True: the call is over. */
+static bool answer_by_key(struct weir_call *call)
+{
+    bool answered = false;
+    if (!call->message_id || !call->service->idempotency ||
+        call->method->idempotency_key == WEIR_IDEMPOTENCY_KEY_NONE)
+        return false;
+    enum weir_status status = idempotency_ops()->before(call, &answered);
+    if (answered)
+        call_finish(call, status);
+    return answered;
+}
+
 static void run_unary(struct executor_task *task)
 {
     struct weir_call *call = (struct weir_call *)((char *)task - offsetof(struct weir_call, task));
@@ -236,6 +309,8 @@ static void run_unary(struct executor_task *task)
         return;
     }
 
+    if (answer_by_key(call))
+        return;
     call->reply_message = call_new_message(call, method->reply_descriptor);
     atomic_store(&call->phase, PHASE_RUNNING);
     status = method->unary(call, call->service->handlers, call->request_message, call->reply_message);
@@ -246,7 +321,7 @@ static void run_unary(struct executor_task *task)
             return;
         status = call->status; /* weir_call_finish() was first */
     }
-    call_finish(call, reply_in(call, status));
+    end_unary(call, status);
 }
 
 void weir_call_finish(struct weir_call *call, enum weir_status status)
@@ -254,8 +329,14 @@ void weir_call_finish(struct weir_call *call, enum weir_status status)
     call->status = status;
     int before = atomic_exchange(&call->phase, PHASE_FINISHED);
     assert(before == PHASE_RUNNING || before == PHASE_DEFERRED);
-    if (before == PHASE_DEFERRED)
-        call_finish(call, reply_in(call, status));
+    if (before != PHASE_DEFERRED)
+        return;
+    if (call->idempotency) { /* which may block */
+        call->task.run = end_deferred;
+        call_continue(call, &call->task);
+    } else {
+        end_unary(call, status);
+    }
 }
 
 bool call_is_deferred(const struct weir_call *call)
@@ -309,6 +390,8 @@ void call_continue(struct weir_call *call, struct executor_task *task)
 static enum weir_status begin(struct weir_call *call)
 {
     enum weir_status status = enter(call);
+    if (status == WEIR_OK && call->method->idempotency_key)
+        status = idempotency_take_key(call);
     if (status != WEIR_OK)
         return status;
     if (call->service->proxy_to) {

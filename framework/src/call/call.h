@@ -51,6 +51,7 @@ struct metadata {
 };
 
 struct stream;        /* call/stream.c */
+struct idempotency;   /* data/idempotency.c */
 struct channel_calls; /* call/channel.c: what this call has in flight downstream */
 
 struct weir_call {
@@ -66,6 +67,7 @@ struct weir_call {
     struct gate *gate; /* the server's; entered by call_dispatch, left when finish was called and returned */
 
     struct metadata *metadata;
+    struct metadata *reply_metadata;
     const char *message_id;
     const char *principal;
     struct weir_bytes
@@ -82,12 +84,15 @@ struct weir_call {
     struct executor_task task;
     struct stream *_Atomic stream; /* of the author's method; who cancels may be there before */
     struct channel_calls *downstream;
-    int64_t begun_ns;             /* 0: call_dispatch() looks at the clock */
-    struct call_metrics *metrics; /* of its method; NULL: none */
-    uint16_t intercepted;         /* interceptors whose `before` returned OK */
-    bool entered;                 /* the gate ... */
-    uint8_t place;                /* ... here */
-    bool accounted, completed;    /* the transport's: how a stop counts it, once it has finished */
+    int64_t begun_ns;                /* 0: call_dispatch() looks at the clock */
+    struct call_metrics *metrics;    /* of its method; NULL: none */
+    struct idempotency *idempotency; /* it has a key, and its handler runs */
+    const char *answer_trace;        /* the trace of the call whose answer this is; NULL: its own */
+    uint16_t intercepted;            /* interceptors whose `before` returned OK */
+    bool entered;                    /* the gate ... */
+    uint8_t place;                   /* ... here */
+    bool comes_again;                /* until it succeeds: its failures are no answers to keep */
+    bool accounted, completed;       /* the transport's: how a stop counts it, once it has finished */
 };
 
 /* `service` and `method` stay valid while the call lives. Takes one reference for the transport. */
@@ -97,6 +102,10 @@ struct weir_call *call_new(const struct call_ops *ops, void *transport, struct w
 /* Copies into the arena; the name becomes lower case. "idempotency-key" and "ce_id" also set message_id,
  * "traceparent" the trace. */
 void call_add_metadata(struct weir_call *call, struct weir_bytes name, struct weir_bytes value);
+/* For those who pass a reply on. As weir_call_set_reply_metadata(), but without what its name is not fit for. */
+void call_add_reply_metadata(struct weir_call *call, struct weir_bytes name, struct weir_bytes value);
+/* NULL when absent. */
+const char *call_reply_metadata(const struct weir_call *call, const char *name);
 /* Before dispatch. The earlier one counts. */
 void call_set_deadline(struct weir_call *call, int64_t deadline_ns);
 void call_set_principal(struct weir_call *call, struct weir_bytes principal);
@@ -162,6 +171,7 @@ struct weir_service {
     struct executor *executor;
     struct executor_lane **lanes;  /* one a method; NULL in it: inline. The whole may be NULL */
     struct weir_channel *proxy_to; /* a proxy: no handlers */
+    struct weir_sql *idempotency;  /* NULL: no answers are kept */
 };
 
 /* Runs in the path of every call. `before` may refuse: a status other than OK finishes the call. `after` runs

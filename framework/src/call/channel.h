@@ -21,6 +21,8 @@ struct outgoing {
      * the call. `text` is the server's words; "" with OK. */
     void (*done)(struct outgoing *outgoing, enum weir_status status, const char *text,
                  struct weir_bytes reply);
+    /* Optional. Unary: the reply's metadata, one at a time, right before `done`, on its thread. */
+    void (*metadata)(struct outgoing *outgoing, struct weir_bytes name, struct weir_bytes value);
     /* Streams only: one message, after ops->read asked; then ops->read again. At the stream's end `done`
      * comes instead. */
     void (*message)(struct outgoing *outgoing, struct weir_bytes message);

@@ -30,6 +30,8 @@ static void finish(struct weir_call *call)
     struct carried *carried = call->transport;
     struct outgoing *outgoing = carried->outgoing;
     weir_context_unwatch(&carried->watch);
+    for (const struct metadata *m = call->reply_metadata; outgoing->metadata && m; m = m->next)
+        outgoing->metadata(outgoing, weir_bytes_of_text(m->name), weir_bytes_of_text(m->value));
     outgoing->done(outgoing, call->status, call_error_text(call), weir_buffer_bytes(&call->reply));
     weir_call_release(call);
 }

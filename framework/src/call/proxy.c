@@ -22,6 +22,11 @@ static void done(struct outgoing *outgoing, enum weir_status status, const char 
     call_finish(call, status);
 }
 
+static void take_metadata(struct outgoing *outgoing, struct weir_bytes name, struct weir_bytes value)
+{
+    call_add_reply_metadata(((struct passed_on *)outgoing)->call, name, value);
+}
+
 void proxy_dispatch(struct weir_call *call)
 {
     if (call->method->kind != WEIR_UNARY) {
@@ -40,6 +45,7 @@ void proxy_dispatch(struct weir_call *call)
         .request = call->request,
         .message_id = call->message_id,
         .done = done,
+        .metadata = take_metadata,
     };
     context_init(&passed_on->outgoing.context, &call->context, weir_deadline_in_ms(channel->timeout_ms));
     channel->ops->start(channel, &passed_on->outgoing);

@@ -46,6 +46,24 @@ static void add_lanes(struct weir_service *service)
     }
 }
 
+static void check_idempotency(const struct weir_service *service)
+{
+    const struct weir_service_type *type = service->type;
+    for (size_t i = 0; i < type->method_count; i++) {
+        const struct weir_method *method = &type->methods[i];
+        if (!method->idempotency_key || !method->is_present(service->handlers))
+            continue;
+        if (!service->idempotency)
+            app_mistake(service->component.app,
+                        "%s takes an Idempotency-Key: name the database that keeps its answers, .idempotency",
+                        method->full_name);
+        else if (method->is_inline(service->handlers))
+            app_mistake(service->component.app,
+                        "%s takes an Idempotency-Key, which is looked up in a database: it cannot be inline",
+                        method->full_name);
+    }
+}
+
 struct weir_service *weir_service_add(struct weir_app *app, const struct weir_service_type *type,
                                       const struct weir_service_options *options)
 {
@@ -55,11 +73,15 @@ struct weir_service *weir_service_add(struct weir_app *app, const struct weir_se
     service->handlers = options->handlers;
     service->self = options->self;
     service->executor = app_executor(app);
+    service->idempotency = options->idempotency;
     component_needs(&service->component, app_executor_component(app));
-    if (options->handlers)
+    component_needs(&service->component, options->idempotency);
+    if (options->handlers) {
         add_lanes(service);
-    else
+        check_idempotency(service);
+    } else {
         app_mistake(app, "%s: no handlers were given", type->full_name);
+    }
     return service;
 }
 

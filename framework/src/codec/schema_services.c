@@ -1,7 +1,13 @@
 #include "codec/schema_read.h"
 
 /* Numbers of extensions: google/api/annotations.proto, weir/options.proto. */
-enum { OPTION_HTTP = 72295728, OPTION_CONSUME = 51000, OPTION_IDEMPOTENT = 51001, IDEMPOTENCY_LEVEL = 34 };
+enum {
+    OPTION_HTTP = 72295728,
+    OPTION_CONSUME = 51000,
+    OPTION_IDEMPOTENT = 51001,
+    OPTION_IDEMPOTENCY_KEY = 51002,
+    IDEMPOTENCY_LEVEL = 34
+};
 
 struct http_rule {
     struct weir_http_binding *bindings; /* room for all */
@@ -84,6 +90,8 @@ static void read_options(struct weir_schema *schema, struct weir_bytes options, 
             read_consume(schema, member->content, method);
         else if (member->number == OPTION_IDEMPOTENT || member->number == IDEMPOTENCY_LEVEL)
             method->idempotent = method->idempotent || member->raw != 0;
+        else if (member->number == OPTION_IDEMPOTENCY_KEY)
+            method->idempotency_key = (uint8_t)member->raw;
     }
     if (http.size > 0)
         read_http(schema, weir_buffer_bytes(&http), method);

@@ -22,18 +22,29 @@ struct keeper {
     pthread_t thread;
 };
 
-/* Ids grow with time, so the oldest rows are the first: only they are looked at. */
-static const char oldest[] =
-    "SELECT count(*) FROM (SELECT at_ms FROM weir_inbox ORDER BY id LIMIT ?) WHERE at_ms < ?";
-static const char forget[] = "DELETE FROM weir_inbox WHERE id IN (SELECT id FROM "
-                             "(SELECT id, at_ms FROM weir_inbox ORDER BY id LIMIT ?) WHERE at_ms < ?)";
+/* Both with the parameters: how many, before when. */
+struct prunable {
+    const char *count, *forget;
+};
 
-static enum weir_status prune_batch(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
-                                    int64_t batch, int64_t *ret_old, struct weir_error *err)
+/* Ids grow with time, so the oldest rows are the first: only they are looked at. */
+static const struct prunable inbox = {
+    "SELECT count(*) FROM (SELECT at_ms FROM weir_inbox ORDER BY id LIMIT ?) AS oldest WHERE at_ms < ?",
+    "DELETE FROM weir_inbox WHERE id IN (SELECT id FROM "
+    "(SELECT id, at_ms FROM weir_inbox ORDER BY id LIMIT ?) AS oldest WHERE at_ms < ?)"};
+static const struct prunable idempotency = {
+    "SELECT count(*) FROM (SELECT expires_ms FROM weir_idempotency ORDER BY expires_ms LIMIT ?) AS oldest "
+    "WHERE expires_ms < ?",
+    "DELETE FROM weir_idempotency WHERE id IN (SELECT id FROM (SELECT id, expires_ms FROM weir_idempotency "
+    "ORDER BY expires_ms LIMIT ?) AS oldest WHERE expires_ms < ?)"};
+
+static enum weir_status prune_batch(struct weir_sql *db, const struct prunable *table,
+                                    struct weir_context *context, int64_t before_ms, int64_t batch,
+                                    int64_t *ret_old, struct weir_error *err)
 {
     struct weir_arena *arena = weir_arena_new();
     struct weir_value values[] = {weir_value_int(batch), weir_value_int(before_ms)};
-    struct weir_rows *rows = sql_read(db, NULL, context, arena, oldest, values, 2);
+    struct weir_rows *rows = sql_read(db, NULL, context, arena, table->count, values, 2);
     *ret_old = weir_rows_next(rows) ? weir_rows_int(rows, 0) : 0;
     enum weir_status status = weir_rows_end(rows);
     if (status != WEIR_OK)
@@ -41,7 +52,7 @@ static enum weir_status prune_batch(struct weir_sql *db, struct weir_context *co
 
     if (status == WEIR_OK && *ret_old > 0) {
         struct weir_tx *tx = sql_begin(db, NULL, context, arena);
-        weir_sql_exec_values(tx, forget, values, 2);
+        weir_sql_exec_values(tx, table->forget, values, 2);
         status = weir_sql_commit(tx);
         if (status != WEIR_OK)
             *err = *sql_error(tx);
@@ -50,17 +61,29 @@ static enum weir_status prune_batch(struct weir_sql *db, struct weir_context *co
     return status;
 }
 
-enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
-                                    int64_t batch, struct weir_error *err)
+static enum weir_status prune(struct weir_sql *db, const struct prunable *table, struct weir_context *context,
+                              int64_t before_ms, int64_t batch, struct weir_error *err)
 {
     int64_t old = batch;
     enum weir_status status = WEIR_OK;
     while (status == WEIR_OK && old == batch) {
-        status = prune_batch(db, context, before_ms, batch, &old, err);
+        status = prune_batch(db, table, context, before_ms, batch, &old, err);
         if (status == WEIR_OK && old == batch)
             status = weir_context_sleep(context, PAUSE_MS);
     }
     return status;
+}
+
+enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
+                                    int64_t batch, struct weir_error *err)
+{
+    return prune(db, &inbox, context, before_ms, batch, err);
+}
+
+enum weir_status keeper_prune_idempotency(struct weir_sql *db, struct weir_context *context, int64_t now_ms,
+                                          int64_t batch, struct weir_error *err)
+{
+    return prune(db, &idempotency, context, now_ms, batch, err);
 }
 
 static void *run(void *self)
@@ -68,10 +91,13 @@ static void *run(void *self)
     struct keeper *keeper = self;
     while (weir_context_sleep(&keeper->context, INTERVAL_MS) == WEIR_OK) {
         struct weir_error err = {0};
-        int64_t before_ms = weir_unix_ns() / WEIR_NS_PER_MS - INBOX_KEEP_MS;
-        if (keeper_prune_inbox(keeper->db, &keeper->context, before_ms, BATCH, &err) != WEIR_OK &&
-            weir_context_status(&keeper->context) == WEIR_OK)
-            weir_log_warn("old inbox rows stay", weir_field_error(&err));
+        int64_t now_ms = weir_unix_ns() / WEIR_NS_PER_MS;
+        enum weir_status status =
+            keeper_prune_inbox(keeper->db, &keeper->context, now_ms - INBOX_KEEP_MS, BATCH, &err);
+        if (status == WEIR_OK)
+            status = keeper_prune_idempotency(keeper->db, &keeper->context, now_ms, BATCH, &err);
+        if (status != WEIR_OK && weir_context_status(&keeper->context) == WEIR_OK)
+            weir_log_warn("old rows of the inbox, or of idempotency keys, stay", weir_field_error(&err));
     }
     return NULL;
 }

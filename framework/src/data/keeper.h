@@ -1,4 +1,5 @@
-/* The database's own thread for what is in nobody's way: forgets old inbox rows, a few at a time. */
+/* The database's own thread for what is in nobody's way: forgets old inbox rows and old answers by
+ * idempotency key, a few at a time. */
 #ifndef WEIR_DATA_KEEPER_H
 #define WEIR_DATA_KEEPER_H
 
@@ -17,5 +18,8 @@ void keeper_stop(struct keeper *keeper); /* NULL is fine */
  * pause between them. */
 enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
                                     int64_t batch, struct weir_error *err);
+/* The same for answers by idempotency key whose time is over at `now_ms`. */
+enum weir_status keeper_prune_idempotency(struct weir_sql *db, struct weir_context *context, int64_t now_ms,
+                                          int64_t batch, struct weir_error *err);
 
 #endif

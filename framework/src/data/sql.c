@@ -9,6 +9,7 @@
 
 #include "core/condition.h"
 #include "core/memory.h"
+#include "data/idempotency.h"
 #include "data/keeper.h"
 #include "data/migrate.h"
 #include "data/statements.h"
@@ -22,6 +23,7 @@
 struct weir_sql *sql_new(const char *name, const struct sql_settings *settings)
 {
     struct weir_sql *db = NEW(struct weir_sql);
+    idempotency_init();
     db->name = name;
     db->settings = *settings;
     pthread_mutex_init(&db->lock, NULL);

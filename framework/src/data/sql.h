@@ -29,6 +29,7 @@ struct sql_settings {
     int isolation;   /* enum sql_isolation */
     int64_t commit_group_max;
     int64_t busy_timeout_ms;
+    int64_t idempotency_keep_ms; /* less than a day is a day */
 };
 
 struct weir_sql {

@@ -39,6 +39,13 @@ static const struct weir_config_key keys[] = {
      .help = "milliseconds to wait for the writer's turn",
      .min = 1,
      .max = 600000},
+    {.name = "idempotency_keep_ms",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct sql_settings, idempotency_keep_ms),
+     .fallback = "86400000",
+     .help = "milliseconds that answers by idempotency key stay; Kafka's at least 7 days",
+     .min = 86400000,
+     .max = INT64_MAX / 4},
     {0},
 };
 
@@ -54,6 +61,7 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
         .readers = options->readers,
         .commit_group_max = options->commit_group_max,
         .busy_timeout_ms = options->busy_timeout_ms,
+        .idempotency_keep_ms = options->idempotency_keep_ms,
     };
     if (options->synchronous && strcmp(options->synchronous, "normal") == 0)
         settings.synchronous = 1;

@@ -68,6 +68,21 @@ static const char *const tables_sqlite[] = {
     "CREATE TABLE weir_saga_owner (\n"
     "    owner BIGINT PRIMARY KEY,\n"
     "    until_ms BIGINT NOT NULL);\n",
+    /* Answers by idempotency key; id: SHA-256 of method, principal and key. */
+    "CREATE TABLE weir_idempotency (\n"
+    "    id BYTEA PRIMARY KEY,\n"
+    "    method TEXT NOT NULL,\n"
+    "    principal TEXT NOT NULL,\n"
+    "    key TEXT NOT NULL,\n"
+    "    fingerprint BYTEA NOT NULL,\n"
+    "    holder TEXT NOT NULL,\n"
+    "    lease_ms BIGINT NOT NULL,\n"
+    "    status BIGINT NOT NULL,\n"
+    "    error TEXT NOT NULL,\n"
+    "    trace TEXT NOT NULL,\n"
+    "    reply BYTEA,\n"
+    "    expires_ms BIGINT NOT NULL);\n"
+    "CREATE INDEX weir_idempotency_expires ON weir_idempotency (expires_ms);\n",
     NULL,
 };
 

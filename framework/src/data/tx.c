@@ -9,6 +9,7 @@
 
 #include "core/memory.h"
 #include "core/random.h"
+#include "data/idempotency.h"
 #include "data/sql.h"
 
 #define ATTEMPTS_MAX 30
@@ -311,7 +312,9 @@ struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct we
 
 struct weir_tx *weir_sql_begin(struct weir_call *call, struct weir_sql *db)
 {
-    return sql_begin(db, call, weir_call_context(call), weir_call_arena(call));
+    struct weir_tx *tx = sql_begin(db, call, weir_call_context(call), weir_call_arena(call));
+    idempotency_begun(tx);
+    return tx;
 }
 
 /* Gives up what it has. OK when it was kept, and is durable. */
@@ -333,6 +336,7 @@ static enum weir_status end(struct weir_tx *tx, bool keep, struct weir_error *er
 static enum weir_status commit_it(struct weir_tx *tx)
 {
     struct weir_error err = {0};
+    idempotency_keep(tx);
     bool keep = check(tx) == WEIR_OK;
     if (end(tx, keep, &err) != WEIR_OK && keep)
         return database_fails(tx, &err);
@@ -341,6 +345,7 @@ static enum weir_status commit_it(struct weir_tx *tx)
             weir_call_set_error(tx->call, tx->failure);
         return tx->failure->status;
     }
+    idempotency_committed(tx);
     for (struct commit_hook *hook = tx->hooks; hook; hook = hook->next)
         hook->committed(hook->arg);
     return WEIR_OK;

@@ -93,6 +93,9 @@ size_t rpc_metadata_count(const struct rpc *rpc);
 void rpc_metadata_at(const struct rpc *rpc, size_t index, struct weir_bytes *ret_name,
                      struct weir_bytes *ret_value);
 
+/* Unary, right before rpc_finish(): one more piece of trailing metadata, RPC_TRAILERS_MAX at most. Copies. */
+#define RPC_TRAILERS_MAX 8
+void rpc_add_trailer(struct rpc *rpc, const char *name, const char *value);
 /* Answers. `reply` is sent with OK only, and only by unary and client streams; NULL for the others. What
  * rpc_send() took is sent before. Copies. */
 void rpc_finish(struct rpc *rpc, enum weir_status status, const char *text, const struct weir_bytes *reply);

@@ -189,6 +189,7 @@ static void fill(struct weir_test *test, struct weir_test_call *call, const stru
         inner->message_id = weir_arena_strdup(inner->arena, request->message_id);
     else if (call->is_message)
         inner->message_id = weir_arena_printf(inner->arena, "test-%lld", (long long)++test->message_ids);
+    inner->comes_again = call->is_message;
     if (request->principal)
         call_set_principal(inner, weir_bytes_of_text(request->principal));
     set_deadline(call, request->timeout_ms);

@@ -65,9 +65,12 @@ static void print_enum(const struct weir_enum *enumeration)
 static void print_method(const struct weir_method *method, const char *indent)
 {
     bool requests = method->kind & WEIR_CLIENT_STREAM, replies = method->kind & WEIR_SERVER_STREAM;
-    printf("%srpc %s(%s%s) returns (%s%s);%s\n", indent, method->name, requests ? "stream " : "",
+    static const char *const keys[] = {"", "  // takes an Idempotency-Key",
+                                       "  // requires an Idempotency-Key"};
+    printf("%srpc %s(%s%s) returns (%s%s);%s%s\n", indent, method->name, requests ? "stream " : "",
            method->request->full_name, replies ? "stream " : "", method->reply->full_name,
-           method->idempotent ? "  // idempotent" : "");
+           method->idempotent ? "  // idempotent" : "",
+           method->idempotency_key < 3 ? keys[method->idempotency_key] : "");
     for (size_t i = 0; i < method->http_count; i++) {
         const struct weir_http_binding *http = &method->http[i];
         printf("%s  // %s %s", indent, http->verb, http->path);

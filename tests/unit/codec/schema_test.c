@@ -5,6 +5,7 @@
 
 #include "codec.weir.h"
 #include "echo.weir.h"
+#include "ledger.weir.h"
 #include "old.weir.h"
 
 static struct weir_buffer read_file(const char *path)
@@ -89,6 +90,7 @@ static void assert_same_method(const struct weir_method *built, const struct wei
     assert_int_equal(built->index, generated->index);
     assert_int_equal(built->kind, generated->kind);
     assert_int_equal(built->idempotent, generated->idempotent);
+    assert_int_equal(built->idempotency_key, generated->idempotency_key);
     assert_same_message(built->request, generated->request, 4);
     assert_same_message(built->reply, generated->reply, 4);
     assert_int_equal(built->http_count, generated->http_count);
@@ -106,19 +108,25 @@ static void assert_same_method(const struct weir_method *built, const struct wei
     }
 }
 
-static void built_tables_are_the_generated_ones(void **state)
+static void assert_same_service(const char *descriptors, const struct weir_service_type *generated)
 {
-    (void)state;
-    struct weir_schema *schema = load(ECHO_DESCRIPTORS);
-    const struct weir_service_type *generated = &echo_service_type;
-    const struct weir_service_type *built = weir_schema_service(schema, "weir.test.v1.EchoService");
+    struct weir_schema *schema = load(descriptors);
+    const struct weir_service_type *built = weir_schema_service(schema, generated->full_name);
     assert_non_null(built);
     assert_string_equal(built->full_name, generated->full_name);
     assert_int_equal(built->method_count, generated->method_count);
     for (size_t i = 0; i < built->method_count; i++)
         assert_same_method(&built->methods[i], &generated->methods[i]);
     weir_schema_destroy(schema);
+}
 
+static void built_tables_are_the_generated_ones(void **state)
+{
+    (void)state;
+    assert_same_service(ECHO_DESCRIPTORS, &echo_service_type);
+    assert_same_service(LEDGER_DESCRIPTORS, &ledger_service_type);
+    assert_int_equal(ledger_methods[0].idempotency_key, WEIR_IDEMPOTENCY_KEY_OPTIONAL);
+    assert_int_equal(ledger_methods[1].idempotency_key, WEIR_IDEMPOTENCY_KEY_REQUIRED);
     assert_same_message(message_named("All"), &weir__codec__v1__all__table, 5);
     assert_same_message(message_named("Old"), &weir__codec__v1__old__table, 1);
 }

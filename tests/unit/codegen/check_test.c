@@ -148,6 +148,10 @@ static const struct bad bads[] = {
      "message E { option (weir.topic) = {name: 'order.x' key: 'k'}; string k = 1; }\n"
      "service S { rpc M(E) returns (stream Reply) { option (weir.consume) = {topic: 'order.x'}; } }\n",
      "3:47: t.S/M streams: only a unary method consumes a topic"},
+    {"a stream with an idempotency key",
+     "service S { rpc M(stream Request) returns (Reply) { option (weir.idempotency_key) = "
+     "IDEMPOTENCY_KEY_OPTIONAL; } }\n",
+     "2:53: t.S/M streams: only a unary method takes an idempotency key"},
     {"two consumers in a service",
      "message E { option (weir.topic) = {name: 'order.x' key: 'k'}; string k = 1; }\n"
      "service S { rpc M(E) returns (Reply) { option (weir.consume) = {topic: 'order.x'}; }\n"

@@ -8,6 +8,9 @@
 #include <weir/id.h>
 #include <weir/status.h>
 
+#include "core/random.h"
+#include "core/sha256.h"
+
 static void every_status_has_a_name_that_is_read_back(void **state)
 {
     (void)state;
@@ -115,10 +118,38 @@ static void the_clock_can_be_a_tests_own(void **state)
     assert_true(weir_now_ns() != now);
 }
 
+static void a_digest_is_that_of_the_standard(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *digest;
+    } known[] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+        {"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnop"
+         "qrstnopqrstu",
+         "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        struct sha256 sha256;
+        uint8_t digest[SHA256_SIZE];
+        char hex[2 * SHA256_SIZE + 1];
+        sha256_init(&sha256);
+        for (const char *at = known[i].text; *at; at++)
+            sha256_add(&sha256, at, 1);
+        sha256_end(&sha256, digest);
+        hex_of_bytes(digest, sizeof digest, hex);
+        assert_string_equal(hex, known[i].digest);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_a_name_that_is_read_back),
+        cmocka_unit_test(a_digest_is_that_of_the_standard),
         cmocka_unit_test(a_long_error_is_cut_with_dots),
         cmocka_unit_test(an_error_without_a_place_is_only_a_status),
         cmocka_unit_test(a_buffer_grows_and_keeps_what_it_has),

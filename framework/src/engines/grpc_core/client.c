@@ -331,6 +331,9 @@ static void part_ended(struct carrier *carrier)
     enum weir_status status = judge(carrier, outgoing, text, sizeof text);
     grpc_slice slice;
     struct weir_bytes reply = core_message(carrier->reply, &slice);
+    for (size_t i = 0; outgoing->metadata && i < carrier->trailers.count; i++)
+        outgoing->metadata(outgoing, core_bytes(&carrier->trailers.metadata[i].key),
+                           core_bytes(&carrier->trailers.metadata[i].value));
     outgoing->done(outgoing, status, status == WEIR_OK ? "" : text, reply);
     grpc_slice_unref(slice);
     clean_up(carrier);

@@ -131,6 +131,10 @@ static void part_ended(struct rpc *rpc)
     if (rpc->begun)
         ops_of(rpc)->gone(rpc, rpc->complete && !rpc->close_cancelled);
     core_buffer_set(&rpc->out, grpc_empty_slice());
+    for (; rpc->trailer_count > 0; rpc->trailer_count--) {
+        grpc_slice_unref(rpc->trailers[rpc->trailer_count - 1].key);
+        grpc_slice_unref(rpc->trailers[rpc->trailer_count - 1].value);
+    }
     grpc_slice_unref(rpc->request);
     if (rpc->payload)
         grpc_byte_buffer_destroy(rpc->payload);
@@ -331,6 +335,15 @@ static size_t add_message(struct rpc *rpc, grpc_op *op, grpc_slice slice, uint32
     return 1;
 }
 
+void rpc_add_trailer(struct rpc *rpc, const char *name, const char *value)
+{
+    if (rpc->trailer_count == RPC_TRAILERS_MAX)
+        return;
+    grpc_metadata *trailer = &rpc->trailers[rpc->trailer_count++];
+    trailer->key = grpc_slice_from_copied_string(name);
+    trailer->value = grpc_slice_from_copied_string(value);
+}
+
 /* The last batch. Takes `message`, where there is one. */
 static void answer(struct rpc *rpc, enum weir_status status, const char *text, const grpc_slice *message)
 {
@@ -346,6 +359,8 @@ static void answer(struct rpc *rpc, enum weir_status status, const char *text, c
     op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
     op->data.send_status_from_server.status = (grpc_status_code)status;
     op->data.send_status_from_server.status_details = has_text ? &details : NULL;
+    op->data.send_status_from_server.trailing_metadata = rpc->trailers;
+    op->data.send_status_from_server.trailing_metadata_count = rpc->trailer_count;
 
     if (!atomic_exchange(&rpc->close_asked, true)) {
         op = &ops[count++];

@@ -92,6 +92,8 @@ struct rpc {
     bool complete; /* the last batch went through */
     bool headers_sent;
     grpc_byte_buffer out;
+    grpc_metadata trailers[RPC_TRAILERS_MAX];
+    size_t trailer_count;
 
     /* Streams */
     pthread_mutex_t lock;  /* all below, which a unary rpc leaves alone */

@@ -71,6 +71,8 @@ static void finish(struct weir_call *call)
     call->accounted = gate_is_draining(call->gate);
     call->completed =
         call->entered && (call->status == WEIR_OK || weir_context_status(&call->context) != WEIR_CANCELLED);
+    for (const struct metadata *m = kind == WEIR_UNARY ? call->reply_metadata : NULL; m; m = m->next)
+        rpc_add_trailer(call->transport, m->name, m->value);
     rpc_finish(call->transport, status_of(call), call_error_text(call), replies ? &reply : NULL);
 }
 

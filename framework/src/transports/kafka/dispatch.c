@@ -354,6 +354,7 @@ static struct weir_call *new_call(struct item *item, int64_t deadline_ns)
     struct weir_consumer *consumer = partition->consumer;
     struct weir_call *call = call_new(&ops, item, consumer->service, partition->topic->method, NULL);
     call->runs_here = true; /* on a worker */
+    call->comes_again = true;
     for (size_t i = 0; i < item->header_count; i++)
         call_add_metadata(call, weir_bytes_of_text(item->headers[i].name), item->headers[i].value);
     if (!call->message_id) /* of a foreign producer: its place is what stays the same */

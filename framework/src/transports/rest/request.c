@@ -12,12 +12,14 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "call/idempotency.h"
 #include "core/memory.h"
 #include "transports/rest/problem.h"
 #include "transports/rest/server.h"
 #include "transports/rest/transcode.h"
 
-#define HEADERS_MAX 4
+#define HEADERS_MAX 16
+#define METADATA_MAX 12 /* of these, the call's own */
 #define BODY_ROOM                                                                                            \
     65536 /* reserved at once; a larger body grows as it comes, so that a head alone costs nothing */
 
@@ -52,16 +54,22 @@ static void drop(struct request *request)
 
 /* False: it has an answer already, or nobody waits for one. Takes the memory of `body`. */
 static bool answer(struct exchange *exchange, int status, const char *type, struct weir_buffer *body,
-                   const char *name, const char *value)
+                   const char *name, const char *value, const struct metadata *metadata)
 {
     struct weir_rest_server *server = exchange_server(exchange);
     struct http_header headers[HEADERS_MAX];
     size_t count = 0;
+    bool retry_after = false;
+    for (; metadata && count < METADATA_MAX; metadata = metadata->next) {
+        headers[count++] =
+            (struct http_header){weir_bytes_of_text(metadata->name), weir_bytes_of_text(metadata->value)};
+        retry_after = retry_after || strcmp(metadata->name, "retry-after") == 0;
+    }
     if (type)
         headers[count++] = (struct http_header){weir_bytes_of_text("Content-Type"), weir_bytes_of_text(type)};
     if (name)
         headers[count++] = (struct http_header){weir_bytes_of_text(name), weir_bytes_of_text(value)};
-    if (status == 503 || status == 429)
+    if ((status == 503 || status == 429) && !retry_after)
         headers[count++] = (struct http_header){weir_bytes_of_text("Retry-After"), weir_bytes_of_text("1")};
     if (status == 401)
         headers[count++] =
@@ -86,16 +94,16 @@ static bool answer(struct exchange *exchange, int status, const char *type, stru
 }
 
 static void answer_problem(struct exchange *exchange, int http_status, enum weir_status status,
-                           const char *detail, const char *traceparent)
+                           const char *detail, const char *traceparent, const struct metadata *metadata)
 {
     struct weir_buffer body = {0};
     problem_write(http_status, status, detail, traceparent, &body);
-    answer(exchange, http_status, PROBLEM_TYPE, &body, NULL, NULL);
+    answer(exchange, http_status, PROBLEM_TYPE, &body, NULL, NULL, metadata);
 }
 
 static void refuse(struct exchange *exchange, int http_status, const char *detail)
 {
-    answer_problem(exchange, http_status, problem_status(http_status), detail, NULL);
+    answer_problem(exchange, http_status, problem_status(http_status), detail, NULL, NULL);
 }
 
 /* ---- The head: health, routing, what the body may be ---- */
@@ -111,11 +119,11 @@ static bool answer_health(struct exchange *exchange, const struct http_head *hea
     struct weir_buffer body = {0};
     if (!weir_bytes_equal_text(head->method, "GET") && !weir_bytes_equal_text(head->method, "HEAD")) {
         problem_of_engine(405, "only GET and HEAD", &body);
-        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", "GET, HEAD");
+        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", "GET, HEAD", NULL);
         return true;
     }
     weir_buffer_append_text(&body, good ? "{\"status\":\"ok\"}" : "{\"status\":\"not ready\"}");
-    answer(exchange, good ? 200 : 503, "application/json", &body, "Cache-Control", "no-store");
+    answer(exchange, good ? 200 : 503, "application/json", &body, "Cache-Control", "no-store", NULL);
     return true;
 }
 
@@ -127,10 +135,10 @@ static void answer_unrouted(struct exchange *exchange, const struct http_head *h
     if (allow.size == 0) {
         refuse(exchange, 404, "there is nothing at this path");
     } else if (weir_bytes_equal_text(head->method, "OPTIONS")) {
-        answer(exchange, 204, NULL, &body, "Allow", weir_buffer_text(&allow));
+        answer(exchange, 204, NULL, &body, "Allow", weir_buffer_text(&allow), NULL);
     } else {
         problem_write(405, WEIR_UNIMPLEMENTED, "this path has other methods", NULL, &body);
-        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", weir_buffer_text(&allow));
+        answer(exchange, 405, PROBLEM_TYPE, &body, "Allow", weir_buffer_text(&allow), NULL);
     }
     weir_buffer_free(&allow);
 }
@@ -321,7 +329,7 @@ static void on_end(struct exchange *exchange)
                                                 weir_buffer_bytes(&request->body), &request->wire, &err);
     if (status != WEIR_OK) {
         answer_problem(exchange, status == WEIR_RESOURCE_EXHAUSTED ? 413 : weir_status_to_http(status),
-                       status, err.text, NULL);
+                       status, err.text, NULL, NULL);
         return;
     }
     weir_buffer_free(&request->body);
@@ -348,6 +356,9 @@ static int http_status_of(const struct request *request, const struct weir_call 
     if (call->status == WEIR_CANCELLED &&
         (atomic_load(&request->server->cutting) || weir_context_status(&call->context) != WEIR_CANCELLED))
         return 503;
+    const char *reason = call_reply_metadata(call, REASON_METADATA);
+    if (call->status == WEIR_INVALID_ARGUMENT && reason && strcmp(reason, REASON_KEY_REUSED) == 0)
+        return 422; /* as the draft wants it */
     return weir_status_to_http(call->status);
 }
 
@@ -383,6 +394,7 @@ static void finish(struct weir_call *call)
     enum weir_status status = call->status;
     int http_status = http_status_of(request, call);
     const char *text = call_error_text(call);
+    const char *trace = call->answer_trace ? call->answer_trace : weir_context_traceparent(&call->context);
     if (status == WEIR_OK)
         status =
             transcode_reply(call->method, request->binding, weir_buffer_bytes(&call->reply), &body, &err);
@@ -399,10 +411,11 @@ static void finish(struct weir_call *call)
     if (status == WEIR_OK && request->completed)
         begin_sending(request);
     if (status == WEIR_OK)
-        answered = answer(request->exchange, 200, "application/json", &body, NULL, NULL);
+        answered =
+            answer(request->exchange, 200, "application/json", &body, NULL, NULL, call->reply_metadata);
     else
-        answer_problem(request->exchange, http_status, status, text,
-                       http_status == 500 ? weir_context_traceparent(&call->context) : NULL);
+        answer_problem(request->exchange, http_status, status, text, http_status == 500 ? trace : NULL,
+                       call->reply_metadata);
     if (!answered)
         end_sending(request);
     if (!answered && weir_context_status(&call->context) != WEIR_DEADLINE_EXCEEDED)
@@ -425,7 +438,7 @@ static void on_left(struct exchange *exchange)
 static void on_expired(struct exchange *exchange)
 {
     struct request *request = exchange_user(exchange);
-    answer_problem(exchange, 504, WEIR_DEADLINE_EXCEEDED, "the deadline passed", NULL);
+    answer_problem(exchange, 504, WEIR_DEADLINE_EXCEEDED, "the deadline passed", NULL, NULL);
     call_cancel(request->call, WEIR_DEADLINE_EXCEEDED);
 }
 
