@@ -16,11 +16,10 @@ const char *const ledger_schema[] = {
     NULL,
 };
 
-enum crash { CRASH_BETWEEN = 1, CRASH_AFTER = 2 };
-
-static void crash(const Ledger__Entry *entry, enum crash here)
+static void crash(const struct weir_call *call, enum ledger_crash here)
 {
-    if (entry->crash == (int)here)
+    const struct ledger *ledger = weir_call_self(call);
+    if (ledger->crash == here)
         kill(getpid(), SIGKILL);
 }
 
@@ -80,7 +79,7 @@ static enum weir_status first_step(struct weir_call *call, const Ledger__Entry *
     enum weir_status status = weir_sql_commit(tx);
     if (status != WEIR_OK)
         return status;
-    crash(entry, CRASH_BETWEEN);
+    crash(call, LEDGER_CRASH_BETWEEN);
     return entry->fail_between ? fail_by(call, entry->fail_between) : WEIR_OK;
 }
 
@@ -120,7 +119,7 @@ static enum weir_status add(struct weir_call *call, const Ledger__Entry *entry, 
     if (status == WEIR_OK)
         status = last_step(call, entry, made, reply);
     if (status == WEIR_OK)
-        crash(entry, CRASH_AFTER);
+        crash(call, LEDGER_CRASH_AFTER);
     if (status == WEIR_OK && entry->fail_after)
         status = fail_by(call, entry->fail_after);
     return entry->defer ? hold(weir_call_self(call), call, status) : status;

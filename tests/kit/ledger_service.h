@@ -9,8 +9,16 @@
 
 #include "ledger.weir.h"
 
+/* Where the process kills itself, kill -9. */
+enum ledger_crash {
+    LEDGER_CRASH_NEVER,
+    LEDGER_CRASH_BETWEEN, /* two steps */
+    LEDGER_CRASH_AFTER,   /* the last commit */
+};
+
 struct ledger {
     struct weir_sql *db;
+    enum ledger_crash crash;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int64_t runs;           /* of handlers */
