@@ -272,21 +272,20 @@ static void at_truth(struct scope *scope, size_t word)
                    "%s is no truth value in PostgreSQL: compare it", describe(scope, &operand));
 }
 
-/* What stands beside an arithmetic operator, a column or a number. */
+/* What stands beside an arithmetic operator: a column, a number, or behind it a CAST. */
 static struct operand neighbour(const struct scope *scope, size_t operator, bool before)
 {
-    size_t begin = operator+ 1, end = operator+ 2;
-    if (before) {
-        end = operator;
-        begin = operator-(operator>= 3 && word_at(scope, operator- 2, ".") ? 3 : 1);
-    } else if (word_at(scope, operator+ 2, ".")) {
-        end = operator+ 4;
-    }
-    bool is_call = !before && word_at(scope, end, "(");
-    struct operand none = {.span = {.begin = operator, .end = operator+ 1 } };
-    return is_call || (before && operator== 0)
-               ? none
-               : scope_operand(scope, (struct span){.begin = begin, .end = end});
+    struct span span = {.begin = operator+ 1, .end = operator+ 2 };
+    if (before)
+        span = (struct span){.begin = operator-(operator>= 3 && word_at(scope, operator- 2, ".") ? 3 : 1),
+                             .end = operator};
+    else if (word_at(scope, operator+ 2, "."))
+        span.end = operator+ 4;
+    else if (word_at(scope, operator+ 2, "("))
+        span.end = scope_close(scope, operator+ 2);
+    if (before && operator== 0)
+        return (struct operand){.span = {.begin = 0, .end = 1}};
+    return scope_operand(scope, span);
 }
 
 static void beside(struct scope *scope, const struct operand *to, size_t operator, bool before)

@@ -353,6 +353,10 @@ static const struct mistake queries[] = {
      "or TEXT, or what it is\n"
      "queries.sql:2:78: q: COALESCE(at, 0.5): an expression says its type: CAST(COALESCE(at, 0.5) AS BIGINT) "
      "AS d, or TEXT, or what it is"},
+    {"a parameter before a CAST",
+     "-- name: q :one\nSELECT id FROM t WHERE at = id + id OR name = @x OR at > @x - CAST(note AS BIGINT);",
+     "queries.sql:2:58: q: @x goes with t.name (TEXT), and with CAST(note AS BIGINT) (BIGINT): take two "
+     "parameters"},
     {"comparisons that fit",
      "-- name: q :one\nSELECT id FROM t WHERE ratio > 1 AND at < 1.5 AND open = TRUE AND data = @data AND "
      "name <> 'x';",
