@@ -50,14 +50,14 @@ struct saga {
     int64_t deadline_ms, ended_ms;
     int64_t attempts; /* of this step */
     char *reason;
+    bool told;                /* that it needs somebody */
     bool gone;                /* the row is another process's now, or over */
     enum weir_status refusal; /* what turned it, in this process; 0: something else did */
     struct saga_mark marks[WEIR_SAGA_STEPS_MAX];
 
     /* Guarded by lock. */
     enum saga_place place;
-    bool begun_here; /* its caller has not come to run it yet */
-    bool braked;     /* waits for others to try its step */
+    bool braked; /* waits for others to try its step */
     int64_t due_ns;
     size_t heap_index;
     struct saga *next_ready, *next_of_id;

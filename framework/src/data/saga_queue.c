@@ -190,7 +190,7 @@ void saga_queue_take(struct saga_queue *queue, struct saga *saga)
     else if (saga->place == SAGA_READY)
         leave_ready(queue, saga);
     saga->place = SAGA_RUNNING;
-    saga->begun_here = saga->braked = false;
+    saga->braked = false;
 }
 
 struct saga *saga_queue_take_ready(struct saga_queue *queue)

@@ -8,6 +8,8 @@
 #include "lifecycle/process.h"
 
 #define NOTE_TIMEOUT_MS 2000
+#define TELL_AFTER 20
+#define TELL_ODD_AFTER 3
 
 /* Holds: lock. */
 static struct weir_call *begin_call(struct saga_worker *worker, int64_t timeout_ms)
@@ -78,13 +80,22 @@ static enum weir_status go(struct weir_call *call, struct weir_saga_runner *runn
     return status;
 }
 
-/* When it goes on; 0: at once. */
-static int64_t after_failure(struct saga_worker *worker, const struct saga *saga, enum weir_status status,
-                             int64_t *ret_pause_ms)
+static enum weir_status load(struct weir_call *call, struct saga *saga, void *subject)
 {
-    struct weir_saga_runner *runner = worker->runner;
-    *ret_pause_ms = saga_pause_ms(runner, saga_kind_of(runner, saga->type), saga, status);
-    return weir_deadline_in_ms(*ret_pause_ms);
+    enum weir_status status = saga->type->load(call, saga->id, subject);
+    saga->attempts += status != WEIR_OK;
+    return status;
+}
+
+/* Time alone may not mend it. Once for each saga and process. */
+static void tell_saga(struct weir_call *call, struct saga *saga, enum weir_status status)
+{
+    if (saga->told || saga->attempts < (weir_status_is_transient(status) ? TELL_AFTER : TELL_ODD_AFTER))
+        return;
+    saga->told = true;
+    weir_log_warn("a saga fails for long; it is tried again, but may need somebody",
+                  weir_field_text("saga", saga->type->name), weir_field_text("id", saga->id),
+                  weir_field_error(weir_call_error(call)));
 }
 
 /* Waits for those who try its step; its own time counts on. */
@@ -110,14 +121,16 @@ static void run_saga(struct saga_worker *worker, struct saga *saga)
     void *subject = weir_call_alloc(call, saga->type->subject_size ? saga->type->subject_size : 1);
     enum weir_status status = WEIR_OK;
     if (!atomic_load(&saga->stale))
-        status = saga->type->load(call, saga->id, subject);
+        status = load(call, saga, subject);
     while (status == WEIR_OK && !saga_is_over(saga) && !weir_call_over(call))
         status = go(call, runner, saga, subject, &due_ns);
     bool braked = status == WEIR_PENDING;
     if (braked)
         due_ns = behind_brake(kind, saga, due_ns);
     else if (status != WEIR_OK)
-        due_ns = after_failure(worker, saga, status, &pause_ms);
+        due_ns = weir_deadline_in_ms(pause_ms = saga_pause_ms(runner, kind, saga, status));
+    if (pause_ms > 0)
+        tell_saga(call, saga, status);
     end_call(worker);
     process_end_fork();
 
