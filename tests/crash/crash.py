@@ -39,6 +39,7 @@ class Control:
 
     def __init__(self, path):
         self.path = path
+        self.times = 0
         with open(path, "wb") as file:
             file.write(bytes(self.CLASSES_AT + 256 * self.CLASS.size))
         with open(path, "r+b") as file:
@@ -48,7 +49,8 @@ class Control:
         """From now on calls are counted, and the target ends the process."""
         self.disarm()
         self.HEAD.pack_into(self.memory, 0, 0, 1 + HOWS.index(how) if how else 0, number, 0, target.encode(), 0)
-        struct.pack_into("I", self.memory, 0, 1)
+        self.times += 1
+        struct.pack_into("I", self.memory, 0, self.times)
 
     def disarm(self):
         struct.pack_into("I", self.memory, 0, 0)
@@ -294,14 +296,21 @@ class Lane(Shop):
         client, answers = self.ask(order_id, mode.by, mode.retry, mode.cancel)
         self.wait_until_quiet(order_id, client, end)
         if mode.first:
-            if not self.died():
+            if not self.control.hit:
+                self.control.disarm()
                 return False, []
+            self.processes[self.victim].wait()
             self.restart(point or ("", 0, None))
             self.wait_until_quiet(order_id, client, end)
         self.control.disarm()
-        hit = self.died()
-        if hit and not self.control.hit:
-            return hit, [f"{self.victim} ended by itself: {self.log(self.victim)}"]
+        hit = self.control.hit
+        if hit:
+            self.processes[self.victim].wait()
+        elif self.died():
+            status = self.processes[self.victim].returncode
+            self.restart()
+            client.join()
+            return True, [f"{self.victim} ended by itself with {status}: {self.log(self.victim)}"]
         if hit:
             self.restart()
         client.join()

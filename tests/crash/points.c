@@ -35,7 +35,7 @@ enum how {
 
 /* crash.py knows this layout. */
 struct control {
-    _Atomic uint32_t armed;
+    _Atomic uint32_t armed; /* 0: not; else for which time */
     uint32_t how;
     uint32_t number; /* from 1 */
     uint32_t hit;
@@ -171,20 +171,25 @@ static struct class *find(const char *name)
 
 /* ---- The end ---- */
 
+static _Thread_local uint32_t ends; /* with this call, if it is still armed as it was */
+
 static void end_here(void)
 {
+    if (atomic_load(&control->armed) != ends)
+        return;
     control->hit = 1;
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
 }
 
-/* Is it the point? */
-static bool is_here(const struct call *call)
+/* Is it the point? Then the time for which it is. */
+static uint32_t is_here(const struct call *call)
 {
     char name[NAME_SIZE];
-    if (!control || !atomic_load(&control->armed) || !name_class(call, name))
-        return false;
+    uint32_t armed = control ? atomic_load(&control->armed) : 0;
+    if (!armed || !name_class(call, name))
+        return 0;
     pthread_mutex_lock(&lock);
     struct class *class = find(name);
     bool here = class && strcmp(name, control->target) == 0 && class->calls + 1 == control->number;
@@ -192,18 +197,16 @@ static bool is_here(const struct call *call)
         class->calls++;
         class->writes = call->kind == CALL_WRITE;
     }
-    if (here && control->how == BEFORE)
-        end_here(); /* nobody else goes on: the lock is kept */
     pthread_mutex_unlock(&lock);
-    return here && control->how != COUNT;
+    return here && control->how != COUNT ? armed : 0;
 }
-
-static _Thread_local bool ends;
 
 enum verdict calls_before(struct call *call, int *ret_errno)
 {
     (void)ret_errno;
     ends = is_here(call);
+    if (ends && control->how == BEFORE)
+        end_here();
     if (record_concerns(call))
         record_before(call);
     return ends && control->how == HALF ? CALL_HALF : CALL_DO;
@@ -214,4 +217,5 @@ void calls_after(struct call *call, ssize_t result)
     record_after(call, result);
     if (ends)
         end_here();
+    ends = 0;
 }

@@ -1,7 +1,7 @@
 /* The power goes at any moment: what was acknowledged is there afterwards, and every transaction is whole or absent.
  *
  * Threads write through the data layer while record.c writes down what reaches the files; then disk.c makes thousands of
- * disks as a cut may have left them, and a new database is opened on each. CRASH_CUTS: how many (default 800). What a
+ * disks as a cut may have left them, and a new database is opened on each. CRASH_CUTS: how many (default 400). What a
  * cut broke is kept and can be seen again: power_cut_test LOG RECORD SEED. */
 #include "kit.h"
 
@@ -377,6 +377,7 @@ static void cut(struct toll *toll, const struct history *history, size_t count)
     struct disk *disk = disk_load(history->log, NULL);
     size_t records = disk_records(disk), *moments = calloc(count + 1, sizeof *moments);
     uint64_t seed = (uint64_t)time(NULL);
+    srandom((unsigned)seed);
     for (size_t i = 0; i < count; i++)
         moments[i] = count >= records ? i * records / count + 1 : 1 + (size_t)(random() % (long)records);
     qsort(moments, count, sizeof *moments, by_number);
@@ -393,7 +394,7 @@ static void cut(struct toll *toll, const struct history *history, size_t count)
 static size_t cuts_wanted(void)
 {
     const char *text = getenv("CRASH_CUTS");
-    return text ? strtoul(text, NULL, 10) : 800;
+    return text ? strtoul(text, NULL, 10) : 400;
 }
 
 static void say(const char *name, const struct history *history, const struct toll *toll)
