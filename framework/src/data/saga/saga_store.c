@@ -6,7 +6,7 @@
 #include <weir/clock.h>
 
 #include "core/memory.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 
 int64_t saga_unix_ms(void)
 {

@@ -14,7 +14,7 @@
 
 #include "core/memory.h"
 #include "core/random.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 #include "data/sqlite_backend.h"
 
 #define CLAIM_MOST 256

@@ -9,7 +9,7 @@
 #include "call/call.h"
 #include "core/condition.h"
 #include "core/memory.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 #include "observe/metrics.h"
 
 #define SCAN_MS 1000

@@ -5,7 +5,7 @@
 #include <weir/clock.h>
 
 #include "core/memory.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 
 #define BUCKETS_FIRST 64
 

@@ -7,7 +7,7 @@
 
 #include "core/memory.h"
 #include "core/random.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 #include "observe/metrics.h"
 
 #define FIRST_PAUSE_MS 50

@@ -2,7 +2,7 @@
 
 #include <weir/config.h>
 
-#include "data/saga.h"
+#include "data/saga/saga.h"
 
 static const struct weir_config_key keys[] = {
     {.name = "workers",

@@ -3,7 +3,7 @@
 
 #include <weir/clock.h>
 
-#include "data/saga.h"
+#include "data/saga/saga.h"
 
 #define GRACE_MS 2000
 #define LOOK_FIRST_MS 10

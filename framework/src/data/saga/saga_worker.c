@@ -4,7 +4,7 @@
 
 #include "call/call.h"
 #include "core/context.h"
-#include "data/saga.h"
+#include "data/saga/saga.h"
 #include "lifecycle/process.h"
 
 #define NOTE_TIMEOUT_MS 2000

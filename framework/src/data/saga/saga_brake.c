@@ -2,7 +2,7 @@
  * long as that takes. So one tries at a time, and the others wait, without a thread, until it succeeds. */
 #include <weir/clock.h>
 
-#include "data/saga.h"
+#include "data/saga/saga.h"
 
 #define FIRST_MS 50
 #define LOOK_AGAIN_MS 100
