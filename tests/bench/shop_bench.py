@@ -170,6 +170,13 @@ class Bench(shop_of_tests.Shop):
         return found
 
 
+    def ways(self, since_ms):
+        """Milliseconds from an event's row in the outbox of order to logistics' row in its inbox, both before their commits."""
+        written = dict(self.rows("order", f"SELECT message_id, created_ms FROM weir_outbox WHERE created_ms >= {since_ms}"))
+        seen = self.rows("logistics", f"SELECT message_id, at_ms FROM weir_inbox WHERE at_ms >= {since_ms}")
+        return sorted(at_ms - written[message] for message, at_ms in seen if message in written)
+
+
 # ---- Kafka ----
 
 KAFKA = None
@@ -209,6 +216,8 @@ def report(table, title, series, flushes):
     table.row("    orders a second", spread(series.of("rate"), 0), f"{spread(share, 2)} of the disk's flushes a second")
     table.row("    p50 ms", spread(series.of("p50"), 1))
     table.row("    p99 ms", spread(series.of("p99"), 1))
+    if series.of("way50"):
+        table.row("    event to its consumer's effect, p50 / p99 ms", spread(series.of("way50"), 0), spread(series.of("way99"), 0))
     table.row("    commits an order, all databases", spread(series.of("commits"), 2))
     table.row("    CPU s a 1,000 orders, all services", spread(series.of("cpu"), 3), "context switches an order",
               spread(series.of("switches"), 1))
@@ -248,7 +257,10 @@ def one_round(form, series, quick):
         remember(series["life"], shop, "idle")
         shop.place(*closed, "--load.count=1000")  # warm
         add(series["closed"], shop.measured(*closed, f"--load.count={count}"), "sent")
+        began_ms = time.time() * 1000
         add(series["open"], shop.measured(f"--load.rate={RATE}", f"--load.count={RATE * seconds}"), "due")
+        ways = shop.ways(began_ms)
+        series["open"].add(way50=ways[len(ways) // 2], way99=ways[len(ways) * 99 // 100])
         remember(series["life"], shop, "loaded")
         shop.stop_all()
     finally:
