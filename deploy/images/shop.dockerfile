@@ -3,7 +3,7 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         build-essential cmake ninja-build pkg-config \
         protobuf-compiler libprotobuf-dev protobuf-c-compiler libprotobuf-c-dev \
-        libgrpc-dev librdkafka-dev libmicrohttpd-dev libsqlite3-dev libyaml-dev libcurl4-openssl-dev
+        libgrpc-dev librdkafka-dev libmicrohttpd-dev libsqlite3-dev libpq-dev libyaml-dev libcurl4-openssl-dev
 WORKDIR /src
 COPY CMakeLists.txt CMakePresets.json ./
 COPY framework framework

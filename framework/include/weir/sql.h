@@ -1,4 +1,4 @@
-/* One small interface over a relational database; SQLite here, PostgreSQL later. Unless it says otherwise a
+/* One small interface over SQLite and PostgreSQL. Unless it says otherwise a
  * function may block and is for the executor's threads; one transaction belongs to one thread at a time.
  *
  *     struct weir_tx *tx = weir_sql_begin(call, db);
@@ -40,7 +40,8 @@ struct weir_sql_schema {
 
 /* Every member but schema, migrations and needs is a key of the same name in the configuration's section. */
 struct weir_sql_options {
-    const char *url; /* Required, here or there: "sqlite:var/inventory.db"; the folder is created */
+    const char *url; /* Required, here or there: "sqlite:var/inventory.db" (the folder is created), or libpq's
+                      * URI "postgres://user:password@host/database" */
     /* Migrations, and statements: each is prepared at start, so one that does not fit the database is an error
      * then. Instead of `migrations`. */
     const struct weir_sql_schema *schema;
@@ -48,7 +49,11 @@ struct weir_sql_options {
      * a lock; how many were applied is in the table weir_migrations, with a checksum: a changed one is an
      * error at start. */
     const char *const *migrations;
-    int64_t readers;          /* connections for reading. Default 2 */
+    /* The same for PostgreSQL, where they must differ from what SQLite takes. NULL: as above. */
+    const char *const *postgres_migrations;
+    int64_t readers;          /* SQLite: connections for reading. Default 2 */
+    int64_t connections;      /* PostgreSQL: at most so many. Default 10 */
+    const char *isolation;    /* PostgreSQL: "serializable" (default) or "read_committed" */
     const char *synchronous;  /* "full" (default: what was acknowledged survives a power cut) or "normal" */
     int64_t commit_group_max; /* transactions that share one fsync. Default 64; 1: none */
     int64_t busy_timeout_ms;  /* for the writer's turn, within the call's deadline. Default 5,000 */

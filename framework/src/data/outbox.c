@@ -187,6 +187,9 @@ static enum weir_status outbox_start(void *self, struct weir_context *context, s
 {
     (void)context;
     struct weir_outbox *outbox = self;
+    if (outbox->db->backend != &sqlite_backend)
+        return weir_fail(err, WEIR_UNIMPLEMENTED, "%s: an outbox on PostgreSQL is not there yet; use SQLite",
+                         outbox->name);
     int failed = pthread_create(&outbox->marker, NULL, relay_mark, outbox);
     outbox->marker_runs = !failed;
     if (!failed) {

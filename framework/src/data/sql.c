@@ -79,12 +79,17 @@ const struct sql_backend *sql_backend_of(const char *name, const char *url, stru
     static const struct {
         const char *scheme;
         const struct sql_backend *backend;
-    } known[] = {{"sqlite:", &sqlite_backend}};
+    } known[] = {
+        {"sqlite:", &sqlite_backend},
+        {"postgres://", &postgres_backend},
+        {"postgresql://", &postgres_backend},
+    };
     for (size_t i = 0; url && i < sizeof known / sizeof known[0]; i++)
-        if (strncmp(url, known[i].scheme, strlen(known[i].scheme)) == 0 && url[strlen(known[i].scheme)])
+        if (strncmp(url, known[i].scheme, strlen(known[i].scheme)) == 0 &&
+            (url[strlen(known[i].scheme)] || known[i].backend != &sqlite_backend))
             return known[i].backend;
-    weir_fail(err, WEIR_INVALID_ARGUMENT, "%s: url must be \"sqlite:PATH\", not \"%s\"", name,
-              url ? url : "");
+    weir_fail(err, WEIR_INVALID_ARGUMENT, "%s: url must be \"sqlite:PATH\" or \"postgres://...\", not \"%s\"",
+              name, url ? url : "");
     return NULL;
 }
 

@@ -6,19 +6,34 @@
 
 static const char *const synchronous_names[] = {"full", "normal", NULL};
 
+static const char *const isolation_names[] = {"serializable", "read_committed", NULL};
+
 static const struct weir_config_key keys[] = {
     {.name = "url",
      .type = WEIR_CONFIG_TEXT,
      .offset = offsetof(struct sql_settings, url),
      .required = true,
-     .help = "where the database is: sqlite:PATH"},
+     .help = "where the database is: sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE"},
     {.name = "readers",
      .type = WEIR_CONFIG_INT,
      .offset = offsetof(struct sql_settings, readers),
      .fallback = "2",
-     .help = "connections for reading",
+     .help = "SQLite: connections for reading",
      .min = 1,
      .max = READERS_MAX},
+    {.name = "connections",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct sql_settings, connections),
+     .fallback = "10",
+     .help = "PostgreSQL: at most so many connections",
+     .min = 1,
+     .max = CONNECTIONS_MAX},
+    {.name = "isolation",
+     .type = WEIR_CONFIG_CHOICE,
+     .offset = offsetof(struct sql_settings, isolation),
+     .fallback = "serializable",
+     .help = "PostgreSQL: of transactions",
+     .choices = isolation_names},
     {.name = "synchronous",
      .type = WEIR_CONFIG_CHOICE,
      .offset = offsetof(struct sql_settings, synchronous),
@@ -59,6 +74,8 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
         .migrations = options->schema ? options->schema->migrations : options->migrations,
         .statements = options->schema ? options->schema->statements : NULL,
         .readers = options->readers,
+        .postgres_migrations = options->postgres_migrations,
+        .connections = options->connections,
         .commit_group_max = options->commit_group_max,
         .busy_timeout_ms = options->busy_timeout_ms,
         .idempotency_keep_ms = options->idempotency_keep_ms,
@@ -67,7 +84,14 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
         settings.synchronous = 1;
     else if (options->synchronous && strcmp(options->synchronous, "full") != 0)
         app_mistake(app, "%s: synchronous is \"full\" or \"normal\", not \"%s\"", name, options->synchronous);
+    if (options->isolation && strcmp(options->isolation, "read_committed") == 0)
+        settings.isolation = SQL_READ_COMMITTED;
+    else if (options->isolation && strcmp(options->isolation, "serializable") != 0)
+        app_mistake(app, "%s: isolation is \"serializable\" or \"read_committed\", not \"%s\"", name,
+                    options->isolation);
     weir_config_section(app, name, keys, &settings);
+    if (settings.connections < 1 || settings.connections > CONNECTIONS_MAX)
+        settings.connections = 10; /* reported already */
     if (settings.readers < 1 || settings.readers > READERS_MAX)
         settings.readers = 2; /* reported already */
 

@@ -123,9 +123,9 @@ static void one_that_breaks_references_is_refused(void **state)
 static void a_bad_url_says_what_a_good_one_is(void **state)
 {
     struct kit *kit = *state;
-    kit->settings.url = "postgres://db";
+    kit->settings.url = "mysql://db";
     assert_int_equal(kit_start(kit), WEIR_INVALID_ARGUMENT);
-    assert_string_equal(kit->error.text, "db: url must be \"sqlite:PATH\", not \"postgres://db\"");
+    assert_string_equal(kit->error.text, "db: url must be \"sqlite:PATH\" or \"postgres://...\", not \"mysql://db\"");
 }
 
 int main(void)
