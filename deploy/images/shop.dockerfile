@@ -13,7 +13,7 @@ RUN cmake --preset release -DWEIR_BENCH=OFF && cmake --build build/release && cm
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        libcurl4 libgrpc29 libmicrohttpd12 libprotobuf-c1 librdkafka1 libsqlite3-0 libyaml-0-2 && \
+        libcurl4 libgrpc29 libmicrohttpd12 libpq5 libprotobuf-c1 librdkafka1 libsqlite3-0 libyaml-0-2 && \
     rm -rf /var/lib/apt/lists/* && useradd --system --home-dir /var/lib/shop --create-home shop
 COPY --from=build /opt/weir/bin /usr/local/bin
 COPY --from=build /opt/weir/etc/shop /etc/shop

@@ -15,6 +15,7 @@
 #include "observe/metrics.h"
 
 #define BACKOFF_IN_STOP_MS 250
+#define LANES 64 /* as in tables.c */
 
 /* ---- Publishing ---- */
 
@@ -22,6 +23,7 @@
 struct wake_up {
     struct weir_outbox *outbox;
     int64_t last_id;
+    int64_t rows;
 };
 
 /* Runs on: the committing thread. */
@@ -30,7 +32,10 @@ static void rows_are_committed(void *arg)
     struct wake_up *wake_up = arg;
     struct weir_outbox *outbox = wake_up->outbox;
     pthread_mutex_lock(&outbox->lock);
-    if (wake_up->last_id > outbox->known) {
+    if (outbox->lanes) {
+        outbox->known += wake_up->rows;
+        pthread_cond_broadcast(&outbox->changed);
+    } else if (wake_up->last_id > outbox->known) {
         outbox->known = wake_up->last_id;
         if (!outbox->gathers)
             pthread_cond_broadcast(&outbox->changed);
@@ -38,9 +43,20 @@ static void rows_are_committed(void *arg)
     pthread_mutex_unlock(&outbox->lock);
 }
 
+static enum weir_status is_full(struct weir_tx *tx, const struct weir_outbox *outbox)
+{
+    return weir_sql_fail(tx, WEIR_RESOURCE_EXHAUSTED,
+                         "%s: %lld events wait to be published, no more are taken", outbox->name,
+                         (long long)outbox->settings.rows_max);
+}
+
 static enum weir_status check_room(struct weir_tx *tx, struct weir_outbox *outbox, int64_t id)
 {
     int64_t most = outbox->settings.rows_max;
+    if (outbox->lanes && outbox_unpublished(outbox) < most)
+        return WEIR_OK;
+    if (outbox->lanes)
+        return is_full(tx, outbox);
     if (id - atomic_load(&outbox->ever) <= most)
         return WEIR_OK;
     /* Another process may be the one that publishes. */
@@ -48,9 +64,16 @@ static enum weir_status check_room(struct weir_tx *tx, struct weir_outbox *outbo
     int64_t ever = weir_rows_next(rows) ? weir_rows_int(rows, 0) : 0;
     if (weir_rows_end(rows) != WEIR_OK || id - ever <= most)
         return weir_sql_status(tx);
-    return weir_sql_fail(tx, WEIR_RESOURCE_EXHAUSTED,
-                         "%s: %lld events wait to be published, no more are taken", outbox->name,
-                         (long long)most);
+    return is_full(tx, outbox);
+}
+
+/* Rows of one key are in one lane: a relay has it alone. FNV-1a. */
+static int64_t lane_of(const char *key)
+{
+    uint32_t hash = UINT32_C(0x811c9dc5);
+    for (; *key; key++)
+        hash = (hash ^ (uint8_t)*key) * UINT32_C(0x01000193);
+    return hash % LANES;
 }
 
 static enum weir_status insert(struct weir_tx *tx, const struct weir_topic *topic, const char *key,
@@ -60,13 +83,28 @@ static enum weir_status insert(struct weir_tx *tx, const struct weir_topic *topi
     struct weir_call *call = weir_sql_call(tx);
     const struct weir_context *context = call ? weir_call_context(call) : NULL;
     const char *trace = context ? weir_context_traceparent(context) : "";
-    weir_sql_exec(
+    const struct weir_value row[] = {
+        weir_value_text(weir_id_new(message_id)),
+        weir_value_text(topic->name),
+        weir_value_bytes(weir_bytes_of_text(key)),
+        weir_value_text(topic->message->full_name),
+        weir_value_text(trace[0] ? trace : NULL),
+        weir_value_text(context ? weir_context_principal(context) : NULL),
+        weir_value_int(weir_unix_ns() / WEIR_NS_PER_MS),
+        weir_value_bytes(payload),
+        weir_value_int(lane_of(key ? key : message_id)),
+    };
+    if (weir_sql_db(tx)->outbox->lanes)
+        return sql_exec_later(
+            tx,
+            "INSERT INTO weir_outbox (message_id, topic, key, type, traceparent, principal, "
+            "created_ms, payload, lane) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row, 9);
+    weir_sql_exec_values(
         tx,
         "INSERT INTO weir_outbox (message_id, topic, key, type, traceparent, principal, created_ms, payload) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        weir_id_new(message_id), topic->name, weir_bytes_of_text(key), topic->message->full_name,
-        trace[0] ? trace : NULL, context ? weir_context_principal(context) : NULL,
-        weir_unix_ns() / WEIR_NS_PER_MS, payload);
+        row, 8);
     return weir_sql_status(tx);
 }
 
@@ -97,6 +135,7 @@ enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct weir_topic
         weir_sql_on_commit(tx, rows_are_committed, wake_up);
     }
     wake_up->last_id = id;
+    wake_up->rows++;
     return check_room(tx, outbox, id);
 }
 
@@ -187,17 +226,16 @@ static enum weir_status outbox_start(void *self, struct weir_context *context, s
 {
     (void)context;
     struct weir_outbox *outbox = self;
-    if (outbox->db->backend != &sqlite_backend)
-        return weir_fail(err, WEIR_UNIMPLEMENTED, "%s: an outbox on PostgreSQL is not there yet; use SQLite",
-                         outbox->name);
-    int failed = pthread_create(&outbox->marker, NULL, relay_mark, outbox);
-    outbox->marker_runs = !failed;
+    outbox->lanes = outbox->db->backend == &postgres_backend;
+    int failed = outbox->lanes ? 0 : pthread_create(&outbox->marker, NULL, relay_mark, outbox);
+    outbox->marker_runs = !failed && !outbox->lanes;
     if (!failed) {
-        failed = pthread_create(&outbox->sender, NULL, relay_send, outbox);
+        failed = pthread_create(&outbox->sender, NULL, outbox->lanes ? postgres_relay : relay_send, outbox);
         outbox->sender_runs = !failed;
     }
     if (!failed) {
-        pthread_setname_np(outbox->marker, "weir-outbox-mrk");
+        if (outbox->marker_runs)
+            pthread_setname_np(outbox->marker, "weir-outbox-mrk");
         pthread_setname_np(outbox->sender, "weir-outbox");
         add_metrics(outbox);
         return WEIR_OK;
@@ -345,6 +383,8 @@ int64_t outbox_oldest_ms(struct weir_outbox *outbox)
     pthread_mutex_lock(&outbox->lock);
     const struct row *oldest = window_oldest(&outbox->window);
     int64_t created_ms = oldest ? oldest->created_ms : 0;
+    if (outbox->lanes)
+        created_ms = relay_unpublished(outbox) > 0 ? outbox->oldest_created_ms : 0;
     pthread_mutex_unlock(&outbox->lock);
     int64_t age_ms = created_ms ? weir_unix_ns() / WEIR_NS_PER_MS - created_ms : 0;
     return age_ms > 0 ? age_ms : 0;

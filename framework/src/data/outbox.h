@@ -54,12 +54,14 @@ struct weir_outbox {
     pthread_cond_t to_mark; /* for the marker */
     struct window window;
     bool tried_lock_file, has_lock_file;
-    bool looked;       /* `known` was read since it has the lock file */
-    int64_t known;     /* the highest id that is known to be committed */
-    int64_t cursor;    /* read so far */
-    bool gathers;      /* the sender sleeps for a moment, to read what comes meanwhile together */
-    int64_t published; /* on the broker, without a gap */
-    int64_t marked;    /* the same, as stored */
+    bool looked;               /* `known` was read since it has the lock file */
+    int64_t known;             /* the highest id that is known to be committed */
+    int64_t cursor;            /* read so far */
+    bool lanes;                /* on PostgreSQL: `known` and `published` are counts, see postgres_relay.c */
+    int64_t oldest_created_ms; /* there: of the rows that wait, as last counted */
+    bool gathers;              /* the sender sleeps for a moment, to read what comes meanwhile together */
+    int64_t published;         /* on the broker, without a gap */
+    int64_t marked;            /* the same, as stored */
     int64_t mark_due_ns;
     int64_t backoff_ms;     /* 0: the last delivery was good */
     int64_t retry_at_ns;    /* of what failed */
@@ -92,6 +94,20 @@ void outbox_cluster_is(void *self, const char *cluster);
 /* ---- Within the outbox ---- */
 
 /* relay.c */
+#define RELAY_MARK_DELAY_NS (20 * WEIR_NS_PER_MS) /* deliveries of so long are marked together */
+int64_t relay_prune_interval_ms(const struct weir_outbox *outbox);
+/* Holds: lock. */
+void relay_back_off(struct weir_outbox *outbox, const char *why);
+void relay_set_published(struct weir_outbox *outbox, int64_t id);
+void relay_move_published(struct weir_outbox *outbox);
+bool relay_cluster_changed(const struct weir_outbox *outbox);
+/* Runs on: the producer's thread. */
+void relay_delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
+                     const char *error);
+
+/* postgres_relay.c */
+void *postgres_relay(void *self); /* the only thread */
+/* sqlite_relay.c */
 void *relay_send(void *self); /* the sender thread */
 void *relay_mark(void *self); /* the marker thread */
 /* Holds: lock. */

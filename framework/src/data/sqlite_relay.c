@@ -1,4 +1,4 @@
-/* The relay's two threads. See outbox.h. */
+/* The relay's two threads on SQLite. See outbox.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,112 +20,11 @@
 #define LOCK_FILE_LOOK_NS (50 * WEIR_NS_PER_MS)
 /* Rows of another process come without a wake-up. */
 #define LOOK_NS WEIR_NS_PER_S
-/* Deliveries of so long are marked together. */
-#define MARK_DELAY_NS (20 * WEIR_NS_PER_MS)
 /* Rows that come within so long of a read are read together: what travels together costs the broker and the
  * consumers a fraction. The first after a pause does not wait. */
 #define GATHER_NS (4 * WEIR_NS_PER_MS)
-#define COMPLAIN_NS (10 * WEIR_NS_PER_S)
 #define PRUNE_BATCH 200
 #define PRUNE_PAUSE_MS 20
-
-int64_t relay_unpublished(const struct weir_outbox *outbox)
-{
-    return outbox->known > outbox->published ? outbox->known - outbox->published : 0;
-}
-
-/* A hundredth of the time that rows are kept, so that none is kept much longer. */
-static int64_t prune_interval_ms(const struct weir_outbox *outbox)
-{
-    int64_t ms = outbox->settings.keep_ms / 100;
-    return ms < 1000 ? 1000 : ms > 60000 ? 60000 : ms;
-}
-
-/* Holds: lock. A burst of failures is one. */
-static void back_off(struct weir_outbox *outbox, const char *why)
-{
-    int64_t now = weir_now_ns();
-    if (now < outbox->retry_at_ns)
-        return;
-    int64_t next = outbox->backoff_ms ? outbox->backoff_ms * 2 : outbox->first_backoff_ms;
-    outbox->backoff_ms = next < outbox->longest_backoff_ms ? next : outbox->longest_backoff_ms;
-    outbox->retry_at_ns = now + outbox->backoff_ms * WEIR_NS_PER_MS;
-    if (outbox->complained_ns && now - outbox->complained_ns < COMPLAIN_NS)
-        return;
-    outbox->complained_ns = now;
-    outbox->complaining = true;
-    weir_log_warn("events wait in the outbox", weir_field_text("component", outbox->name),
-                  weir_field_text("error", why), weir_field_int("unpublished", relay_unpublished(outbox)));
-}
-
-/* Holds: lock. */
-static void good_again(struct weir_outbox *outbox)
-{
-    if (outbox->backoff_ms == 0 || outbox->window.failed.first)
-        return;
-    outbox->backoff_ms = 0;
-    if (!outbox->complaining)
-        return;
-    outbox->complaining = false;
-    weir_log_info("events leave the outbox again", weir_field_text("component", outbox->name));
-}
-
-/* Holds: lock. */
-static void set_published(struct weir_outbox *outbox, int64_t id)
-{
-    if (outbox->published == outbox->marked) {
-        outbox->mark_due_ns = weir_now_ns() + MARK_DELAY_NS;
-        pthread_cond_signal(&outbox->to_mark);
-    }
-    outbox->published = id;
-}
-
-/* Holds: lock. */
-static void move_published(struct weir_outbox *outbox)
-{
-    int64_t id = window_pop(&outbox->window);
-    if (id > 0)
-        set_published(outbox, id);
-}
-
-static bool cluster_changed(const struct weir_outbox *outbox)
-{
-    return outbox->seen_cluster[0] && strcmp(outbox->seen_cluster, outbox->stored_cluster) != 0;
-}
-
-/* Holds: lock. A report has something to do for the sender, or the stop; most have not, and wake nobody. */
-static bool somebody_waits(const struct weir_outbox *outbox)
-{
-    const struct window *window = &outbox->window;
-    return window->ready.first || window->failed.first || window->sent == 0 ||
-           (outbox->cursor < outbox->known && !outbox->gathers) || cluster_changed(outbox);
-}
-
-/* Runs on: the producer's thread. */
-static void delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
-                      const char *error)
-{
-    (void)partition, (void)offset;
-    struct row *row = state;
-    struct weir_outbox *outbox = row->owner;
-    pthread_mutex_lock(&outbox->lock);
-    if (status == WEIR_OK) {
-        window_done(&outbox->window, row);
-        move_published(outbox);
-        good_again(outbox);
-    } else {
-        row->rejected = status == WEIR_INVALID_ARGUMENT;
-        window_failed(&outbox->window, row);
-        if (!row->rejected)
-            back_off(outbox, error);
-    }
-    bool last = outbox->orphaned && outbox->window.sent == 0;
-    if (somebody_waits(outbox))
-        pthread_cond_broadcast(&outbox->changed);
-    pthread_mutex_unlock(&outbox->lock);
-    if (last)
-        outbox_free(outbox);
-}
 
 /* ---- The sender ---- */
 
@@ -273,7 +172,7 @@ static void read_rows(struct sender *sender, int64_t room)
     if (outbox->cursor < known)
         outbox->cursor = known;
     if (outbox->window.count == 0 && outbox->published < outbox->cursor)
-        set_published(outbox, outbox->cursor);
+        relay_set_published(outbox, outbox->cursor);
 }
 
 static void reject(struct sender *sender, struct row *row)
@@ -296,7 +195,7 @@ static void reject(struct sender *sender, struct row *row)
         return;
     }
     window_done(&outbox->window, row);
-    move_published(outbox);
+    relay_move_published(outbox);
     pthread_cond_broadcast(&outbox->changed);
 }
 
@@ -305,7 +204,7 @@ static void hand_over(struct sender *sender, struct row *row)
     struct weir_outbox *outbox = sender->outbox;
     pthread_mutex_unlock(&outbox->lock);
     struct weir_error err = {0};
-    enum weir_status status = outbox->sink.send(outbox->sink.self, &row->record, delivered, row, &err);
+    enum weir_status status = outbox->sink.send(outbox->sink.self, &row->record, relay_delivered, row, &err);
     pthread_mutex_lock(&outbox->lock);
     if (status == WEIR_OK)
         return; /* the report may have come already */
@@ -315,7 +214,7 @@ static void hand_over(struct sender *sender, struct row *row)
         return;
     }
     window_put_back(&outbox->window, row);
-    back_off(outbox, err.text);
+    relay_back_off(outbox, err.text);
     outbox->pause_until_ns = outbox->retry_at_ns;
 }
 
@@ -358,7 +257,7 @@ static void step(struct sender *sender)
     struct weir_outbox *outbox = sender->outbox;
     struct window *window = &outbox->window;
     struct row *row;
-    if (cluster_changed(outbox)) {
+    if (relay_cluster_changed(outbox)) {
         /* A first broker has nothing to be told again, so what is under way may go on. */
         if ((window->sent == 0 || !outbox->stored_cluster[0]) && !outbox->marking)
             change_cluster(sender);
@@ -436,7 +335,7 @@ static void mark(struct weir_outbox *outbox)
     outbox->marking = false;
     if (status == WEIR_OK)
         outbox->marked = published;
-    outbox->mark_due_ns = weir_now_ns() + (status == WEIR_OK ? MARK_DELAY_NS : WEIR_NS_PER_S);
+    outbox->mark_due_ns = weir_now_ns() + (status == WEIR_OK ? RELAY_MARK_DELAY_NS : WEIR_NS_PER_S);
     pthread_cond_broadcast(&outbox->changed);
 }
 
@@ -452,7 +351,7 @@ static void prune(struct weir_outbox *outbox)
         !component_is_away(&outbox->db->component))
         weir_log_warn("published events stay in the outbox", weir_field_error(&err));
     pthread_mutex_lock(&outbox->lock);
-    int64_t pause_ms = deleted == PRUNE_BATCH ? PRUNE_PAUSE_MS : prune_interval_ms(outbox);
+    int64_t pause_ms = deleted == PRUNE_BATCH ? PRUNE_PAUSE_MS : relay_prune_interval_ms(outbox);
     outbox->prune_due_ns = weir_now_ns() + pause_ms * WEIR_NS_PER_MS;
 }
 
@@ -460,7 +359,7 @@ void *relay_mark(void *self)
 {
     struct weir_outbox *outbox = self;
     pthread_mutex_lock(&outbox->lock);
-    outbox->prune_due_ns = weir_now_ns() + prune_interval_ms(outbox) * WEIR_NS_PER_MS;
+    outbox->prune_due_ns = weir_now_ns() + relay_prune_interval_ms(outbox) * WEIR_NS_PER_MS;
     while (!outbox->stop_marking || (outbox->published != outbox->marked && !outbox->last_mark_tried)) {
         int64_t now = weir_now_ns();
         bool unmarked = outbox->published != outbox->marked && outbox->has_lock_file && !outbox->replaying;
