@@ -173,6 +173,13 @@ static int set_up_with_gateway(void **state)
     return 0;
 }
 
+static int set_up_with_rest_gateway(void **state)
+{
+    set_up(state);
+    begin_gateway(*state, true);
+    return 0;
+}
+
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
@@ -554,6 +561,7 @@ int main(int argc, char **argv)
         TEST(rest_refuses_other_content_and_what_is_no_key, set_up),
         TEST(rest_refuses_a_duplicate_while_the_first_one_runs, set_up),
         TEST(a_gateway_passes_keys_and_answers_on, set_up_with_gateway),
+        TEST(a_gateway_passes_keys_and_answers_on, set_up_with_rest_gateway),
         TEST(grpc_gives_the_first_answer_again_and_rest_the_same, set_up),
         TEST(grpc_gives_a_refusal_again, set_up),
         TEST(kafka_has_the_effect_of_a_message_once, set_up_with_kafka),

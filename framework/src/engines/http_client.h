@@ -29,6 +29,8 @@ struct http_request {
     int64_t deadline_ns;
     /* Exactly once, on the client's thread; must not block. */
     void (*done)(struct http_request *request, const struct http_result *result);
+    /* Optional. Each header of the answer, right before `done`; the name as it was sent. */
+    void (*header)(struct http_request *request, const char *name, const char *value);
 
     struct http_transfer *transfer; /* the client's */
 };

@@ -235,12 +235,24 @@ static bool try_again(struct http_transfer *transfer)
     return true;
 }
 
+static void tell_headers(struct http_transfer *transfer)
+{
+    struct http_request *request = transfer->request;
+    for (struct curl_header *header = NULL; request->header;) {
+        header = curl_easy_nextheader(transfer->easy, CURLH_HEADER, -1, header);
+        if (!header)
+            return;
+        request->header(request, header->name, header->value);
+    }
+}
+
 static void transferred(struct http_transfer *transfer, CURLcode code)
 {
     char text[CURL_ERROR_SIZE + 128];
     long http_status = 0;
     if (code == CURLE_OK) {
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+        tell_headers(transfer);
         finish(transfer, &(struct http_result){.text = "",
                                                .http_status = (int)http_status,
                                                .body = weir_buffer_bytes(&transfer->answer)});

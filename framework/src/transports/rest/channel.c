@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <weir/clock.h>
 #include <weir/config.h>
 
 #include "call/channel.h"
 #include "call/gate.h"
+#include "call/idempotency.h"
 #include "core/memory.h"
 #include "engines/http_client.h"
 #include "transports/rest/outbound.h"
@@ -101,6 +103,16 @@ static void done(struct http_request *request, const struct http_result *result)
     gate_leave(gate, cancelled);
 }
 
+/* What a server of weir's says of its answer; other headers are for its own clients. */
+static void take_header(struct http_request *request, const char *name, const char *value)
+{
+    static const char *const known[] = {IDEMPOTENT_REPLAYED, REASON_METADATA, "retry-after"};
+    struct outgoing *outgoing = ((struct carried *)request)->outgoing;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(name, known[i]) == 0)
+            outgoing->metadata(outgoing, weir_bytes_of_text(known[i]), weir_bytes_of_text(value));
+}
+
 /* ---- The request. Any thread ---- */
 
 static void add_header(struct carried *carried, const char *name, const char *value)
@@ -176,6 +188,7 @@ static void send_carried(struct rest_channel *rest, struct outgoing *outgoing)
     carried->request.headers = carried->headers;
     carried->request.deadline_ns = weir_context_deadline_ns(&outgoing->context);
     carried->request.done = done;
+    carried->request.header = outgoing->metadata ? take_header : NULL;
     add_headers(carried);
     carried->watch.over = context_is_over;
     http_client_prepare(rest->client, &carried->request);
