@@ -58,6 +58,7 @@ struct weir_app *order_app(int argc, char **argv)
     struct weir_service *service = order_service_add(app, &(struct order_service_options){
                                                               .handlers = &order_handlers,
                                                               .self = &order,
+                                                              .idempotency = order.db,
                                                               .needs = {order.db, order.sagas, outbox},
                                                           });
     weir_rest_server_add(app, "rest", service, NULL);

@@ -84,7 +84,10 @@ enum weir_status place_order(struct weir_call *call, const Order__PlaceOrderRequ
         return status;
 
     char made[WEIR_ID_SIZE];
-    const char *order_id = request->order_id[0] ? request->order_id : weir_id_new(made);
+    const char *order_id = request->order_id[0] ? request->order_id : made;
+    weir_idempotency_choose(call); /* order_confirmed() */
+    if (!weir_idempotency_id(call, made))
+        weir_id_new(made);
     status = store(call, order_id, request, reply);
     if (status == WEIR_OK && reply->state == PENDING)
         status = weir_saga_run(call, service->sagas, order_life(service), order_id, reply);
@@ -109,6 +112,7 @@ void order_confirmed(struct weir_tx *tx, void *subject)
     event.total = order->total;
     event.paid_at = order->updated_at;
     order_paid_publish(tx, &event);
+    weir_idempotency_keep(tx);
 }
 
 void order_completed(struct weir_tx *tx, void *subject)

@@ -74,7 +74,7 @@ static enum weir_status first_step(struct weir_call *call, const Ledger__Entry *
                   "INSERT INTO entries (id, account, amount, confirmed) VALUES (?, ?, ?, 0) "
                   "ON CONFLICT (id) DO NOTHING",
                   id, entry->account, entry->amount);
-    if (!entry->forget)
+    if (!entry->forget && !entry->choose)
         weir_idempotency_later(tx);
     enum weir_status status = weir_sql_commit(tx);
     if (status != WEIR_OK)
@@ -95,6 +95,8 @@ static enum weir_status last_step(struct weir_call *call, const Ledger__Entry *e
     reply->entry_id = weir_call_strdup(call, id);
     reply->total = total_of(tx, entry->account);
     enum weir_status refusal = WEIR_OK;
+    if (entry->choose)
+        weir_idempotency_keep(tx);
     if (entry->fail_inside)
         weir_sql_fail(tx, (enum weir_status)entry->fail_inside, "told to fail with %d",
                       (int)entry->fail_inside);
@@ -102,6 +104,11 @@ static enum weir_status last_step(struct weir_call *call, const Ledger__Entry *e
         refusal = weir_idempotency_refuse(tx, (enum weir_status)entry->refuse, "told to refuse with %d",
                                           (int)entry->refuse);
     enum weir_status status = weir_sql_commit(tx);
+    if (status == WEIR_OK && entry->choose) {
+        tx = weir_sql_begin(call, ((struct ledger *)weir_call_self(call))->db);
+        weir_sql_exec(tx, "UPDATE entries SET confirmed = confirmed + 10 WHERE id = ?", id);
+        status = weir_sql_commit(tx);
+    }
     return status != WEIR_OK ? status : refusal;
 }
 
@@ -113,6 +120,8 @@ static enum weir_status add(struct weir_call *call, const Ledger__Entry *entry, 
         return fail_by(call, entry->fail_before);
     if (!weir_idempotency_id(call, made))
         weir_id_new(made);
+    if (entry->choose)
+        weir_idempotency_choose(call);
     enum weir_status status = entry->two_steps ? first_step(call, entry, made) : WEIR_OK;
     if (status == WEIR_OK && entry->wait)
         wait_until_open(weir_call_self(call));

@@ -121,12 +121,35 @@ static void who_watches_is_told_of_the_stop_and_to_come_again(void **state)
     weir_test_free(test);
 }
 
+/* With a key the id is the key's, and the answer is the first one's, whatever has become of the order. */
+static void an_order_that_is_sent_again_with_its_key_is_one_order(void **state)
+{
+    (void)state;
+    struct weir_test *test = new_test();
+    const struct weir_test_request request = {
+        .method = ORDER "PlaceOrder",
+        .json = "{\"customerId\": \"ada\", \"items\": [{\"sku\": \"tea\", \"quantity\": 2}]}",
+        .message_id = "8e03978e"};
+    const struct weir_test_reply *first = weir_test_call_wait(weir_test_call_start(test, &request));
+    assert_int_equal(first->status, WEIR_OK);
+    weir_test_advance(test, 2000);
+    const struct weir_test_reply *again = weir_test_call_wait(weir_test_call_start(test, &request));
+    assert_int_equal(again->status, WEIR_OK);
+    assert_string_equal(again->json, first->json);
+    assert_non_null(strstr(again->json, "\"state\":\"ORDER_STATE_CONFIRMED\""));
+    assert_string_equal(counts(test), COUNTED(0, 0, 0, 1, 0));
+    weir_test_stop_at(test, 0);
+    assert_string_equal(weir_test_report(test)->outcome, "clean");
+    weir_test_free(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_is_confirmed_settled_watched_and_told_to_others),
         cmocka_unit_test(a_stop_while_an_order_is_placed_lets_it_be_confirmed),
         cmocka_unit_test(an_order_whose_payment_never_answers_is_rejected_and_gives_everything_back),
+        cmocka_unit_test(an_order_that_is_sent_again_with_its_key_is_one_order),
         cmocka_unit_test(who_watches_is_told_of_the_stop_and_to_come_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,12 @@
  * else runs with it, then the next one may. */
 WEIR_API void weir_idempotency_later(struct weir_tx *tx);
 
+/* For a handler that leaves its transactions to others (a saga): none is the answer but the one in which
+ * weir_idempotency_keep() is said; where none says so, the answer is kept by itself when the handler has returned. What
+ * comes behind the answer is the author's matter. Before the first transaction. */
+WEIR_API void weir_idempotency_choose(struct weir_call *call);
+WEIR_API void weir_idempotency_keep(struct weir_tx *tx);
+
 /* This transaction is to be committed, and the call's answer is this refusal. Sets the call's error; returns status:
  *
  *     enum weir_status refusal = weir_idempotency_refuse(tx, WEIR_FAILED_PRECONDITION, "order %s: declined", id);

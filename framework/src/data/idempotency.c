@@ -20,6 +20,7 @@
 #include "call/call.h"
 #include "call/idempotency.h"
 #include "core/random.h"
+#include "core/sabotage.h"
 #include "core/sha256.h"
 #include "data/sql.h"
 
@@ -52,6 +53,7 @@ struct idempotency {
     struct weir_tx *tx; /* the last one that was begun */
     enum wish wish;     /* of it */
     struct weir_error refusal;
+    bool chosen; /* the author says which one is the answer */
     bool begun;
     bool claimed; /* the row is ours */
     bool kept;    /* the row has `answer` */
@@ -215,12 +217,12 @@ void idempotency_begun(struct weir_tx *tx)
     if (!own || own->db != weir_sql_db(tx))
         return;
     own->tx = tx;
-    own->wish = IS_THE_ANSWER;
+    own->wish = own->chosen ? IS_NOT : IS_THE_ANSWER;
     if (weir_sql_status(tx) == WEIR_OK)
         own->begun = true;
     if (own->lost)
         weir_sql_fail(tx, WEIR_ABORTED, "another call with this Idempotency-Key was first");
-    else if (own->kept)
+    else if (own->kept && !own->chosen)
         weir_sql_fail(
             tx, WEIR_INTERNAL,
             "the transaction before has kept the call's answer: say weir_idempotency_later() in it");
@@ -244,7 +246,7 @@ static struct answer answer_of(struct weir_call *call, const struct idempotency 
 void idempotency_keep(struct weir_tx *tx)
 {
     struct idempotency *own = of(tx);
-    if (!own || weir_sql_status(tx) != WEIR_OK)
+    if (!own || own->kept || weir_sql_status(tx) != WEIR_OK)
         return;
     struct weir_call *call = weir_sql_call(tx);
     own->answer = answer_of(call, own);
@@ -270,6 +272,19 @@ void weir_idempotency_later(struct weir_tx *tx)
     struct idempotency *own = of(tx);
     if (own)
         own->wish = IS_NOT;
+}
+
+void weir_idempotency_choose(struct weir_call *call)
+{
+    if (call->idempotency)
+        call->idempotency->chosen = true;
+}
+
+void weir_idempotency_keep(struct weir_tx *tx)
+{
+    struct idempotency *own = of(tx);
+    if (own)
+        own->wish = IS_THE_ANSWER;
 }
 
 enum weir_status weir_idempotency_refuse(struct weir_tx *tx, enum weir_status status, const char *format, ...)
@@ -325,6 +340,8 @@ static void identify(struct weir_call *call, struct idempotency *own)
 
 static enum weir_status before(struct weir_call *call, bool *ret_answered)
 {
+    if (SABOTAGED(idempotency))
+        return WEIR_OK;
     struct idempotency *own = weir_arena_zalloc(call->arena, sizeof *own);
     own->db = call->service->idempotency;
     weir_id_new(own->holder);

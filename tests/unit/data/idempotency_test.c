@@ -496,6 +496,22 @@ static void a_claim_keeps_others_out_until_its_time_is_over_and_then_commits_not
     assert_int_equal(kit_number(&f->first.kit, "SELECT sum(confirmed) FROM entries"), 1);
 }
 
+static void a_handler_may_choose_the_transaction_that_keeps_the_answer(void **state)
+{
+    struct fixture *f = *state;
+    struct asked first = ask_for(f, "k", "a", 5);
+    first.entry.two_steps = first.entry.choose = true;
+    struct asked again = first;
+
+    assert_int_equal(ask(&first), WEIR_OK);
+    assert_int_equal(ask(&again), WEIR_OK);
+
+    assert_string_equal(again.replayed, "true");
+    assert_string_equal(again.entry_id, first.entry_id);
+    assert_int_equal(runs(f), 1);
+    assert_int_equal(kit_number(&f->first.kit, "SELECT sum(confirmed) FROM entries"), 11);
+}
+
 static void a_transaction_behind_the_answer_is_a_mistake(void **state)
 {
     struct fixture *f = *state;
@@ -611,6 +627,7 @@ int main(void)
         TEST(what_failed_between_two_transactions_goes_on_with_the_same_id),
         TEST(a_definite_failure_between_two_transactions_is_kept),
         TEST(a_claim_keeps_others_out_until_its_time_is_over_and_then_commits_nothing),
+        TEST(a_handler_may_choose_the_transaction_that_keeps_the_answer),
         TEST(a_transaction_behind_the_answer_is_a_mistake),
         TEST(an_answer_that_comes_later_is_kept_by_a_thread_that_may_block),
         TEST(answers_are_forgotten_when_their_time_is_over),
