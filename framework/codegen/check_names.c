@@ -75,7 +75,7 @@ static void add_service(struct names *names, const struct service *service)
 
 static void add_message(struct names *names, const struct message *message)
 {
-    static const char *const suffixes[] = {"_topic", "_publish", "_send", "_post", "_key"};
+    static const char *const suffixes[] = {"_topic", "_publish", "_send", "_post", "_emit", "_key"};
     const char *owner = weir_arena_printf(names->arena, "message %s", message->full_name);
     add(names, message->c_type, "", owner, message->place);
     for (size_t i = 0; message->topic && i < sizeof suffixes / sizeof suffixes[0]; i++)

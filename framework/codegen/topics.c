@@ -21,6 +21,11 @@ static const char declaration[] =
     "                                            const $type$ *event)\n"
     "{\n"
     "    return weir_topic_post(call, producer, &$snake$_topic, &event->base);\n"
+    "}\n"
+    "/* In a handler of a transactional consumer: in one transaction with what it handles. */\n"
+    "static inline enum weir_status $snake$_emit(struct weir_call *call, const $type$ *event)\n"
+    "{\n"
+    "    return weir_topic_emit(call, &$snake$_topic, &event->base);\n"
     "}\n\n";
 
 static const char table[] = "static const char *$snake$_key(const void *message)\n"

@@ -40,6 +40,8 @@ static rd_kafka_t *new_client(rd_kafka_type_t type, const char *address, const c
         assert_int_equal(rd_kafka_conf_set(conf, "group.id", group, text, sizeof text), 0);
     if (type == RD_KAFKA_CONSUMER)
         assert_int_equal(rd_kafka_conf_set(conf, "enable.auto.commit", "false", text, sizeof text), 0);
+    if (type == RD_KAFKA_CONSUMER)
+        assert_int_equal(rd_kafka_conf_set(conf, "enable.partition.eof", "true", text, sizeof text), 0);
     rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof text);
     assert_non_null(client);
     return client;
@@ -150,6 +152,21 @@ char *kit_topic_new(struct kit_broker *broker, const char *stem, int partitions,
     return ret_name;
 }
 
+void kit_topic_limited(struct kit_broker *broker, const char *topic, int bytes)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%d", bytes);
+    rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_ConfigResource_set_config(resource, "max.message.bytes", number);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(broker->producer);
+    rd_kafka_AlterConfigs(broker->producer, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, PATIENCE_MS);
+    assert_non_null(event);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_ConfigResource_destroy(resource);
+}
+
 static void produce_one(rd_kafka_t *client, const struct kit_record *record)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(1);
@@ -233,6 +250,11 @@ size_t kit_read_all(struct kit_broker *broker, const char *topic, struct kit_sto
         while (low < high) {
             rd_kafka_message_t *message = rd_kafka_consumer_poll(client, PATIENCE_MS);
             assert_non_null(message);
+            if (message->err ==
+                RD_KAFKA_RESP_ERR__PARTITION_EOF) { /* the last is the marker of a transaction */
+                rd_kafka_message_destroy(message);
+                break;
+            }
             assert_int_equal(message->err, 0);
             *ret_stored = memory_realloc(*ret_stored, (count + 1) * sizeof **ret_stored);
             store(&(*ret_stored)[count++], message);

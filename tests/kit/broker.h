@@ -29,6 +29,9 @@ void kit_broker_fail(struct kit_broker *broker, int16_t api_key, int times, int 
 /* Creates a topic and writes its name, unique in the broker's life. Returns `ret_name`. */
 char *kit_topic_new(struct kit_broker *broker, const char *stem, int partitions, char *ret_name, size_t size);
 
+/* A real broker only: a topic's max.message.bytes, which bounds what of a partition travels together, too. */
+void kit_topic_limited(struct kit_broker *broker, const char *topic, int bytes);
+
 /* One header "ce_id" where message_id is not NULL. Acknowledged when it returns. */
 struct kit_record {
     const char *topic;
@@ -39,7 +42,7 @@ struct kit_record {
 };
 void kit_produce(struct kit_broker *broker, const struct kit_record *records, size_t count);
 
-/* All that a topic holds, partition by partition in the order of offsets. Caller frees by kit_records_free().
+/* All that a topic holds and that is committed, partition by partition in the order of offsets. Caller frees by kit_records_free().
  */
 struct kit_stored {
     int32_t partition;

@@ -63,6 +63,13 @@ WEIR_API enum weir_status weir_topic_send(struct weir_call *call, struct weir_pr
 WEIR_API enum weir_status weir_topic_post(struct weir_call *call, struct weir_producer *producer,
                                           const struct weir_topic *topic, const ProtobufCMessage *message);
 
+/* In a handler that a transactional consumer has called: the message goes out when, and only if, the record that is handled
+ * is done, in one transaction with its offset. Until then it is kept in memory: a handler that fails has sent nothing.
+ * INVALID_ARGUMENT when it is too large for a record (1,000,000 bytes); INTERNAL in any other call. Copies. Users call the
+ * generated, typed form: order_totals_emit(call, &message). */
+WEIR_API enum weir_status weir_topic_emit(struct weir_call *call, const struct weir_topic *topic,
+                                          const ProtobufCMessage *message);
+
 /* ---- Consumer ---- */
 
 /* Every member but needs is a key of the same name in the configuration's section. Zero is the default. */
@@ -82,6 +89,16 @@ struct weir_consumer_options {
     int64_t fetch_wait_ms;       /* how long a broker may hold a fetch while it has nothing. Default 20 */
     bool trust_principal; /* the producers are services of ours: believe the weir-principal of their records.
                             * Default false: nobody is known */
+    /* Exactly once from Kafka to Kafka: what handlers emit (weir_topic_emit()) and how far was read are committed together,
+     * in Kafka's transactions (KIP-98, KIP-447). For services that do nothing else: whatever else a handler does may happen
+     * again, so a service that needs a database is refused. Not on the development broker. */
+    bool transactional;
+    int64_t transaction_interval_ms; /* from the first message that is done to the commit. Default 100 */
+    int64_t transaction_outputs_max; /* so many records are committed without waiting. Default 2,000 */
+    int64_t
+        transaction_timeout_ms; /* then the broker aborts what a killed process left open. Default 10,000 */
+    const char
+        *transactional_id; /* of this instance alone, the same after a restart. Default: a new one a start */
     const char *dead_letter_suffix; /* Default ".dlt": a message that can never succeed goes to <topic>.dlt */
     const void *needs[WEIR_NEEDS_MAX];
 };

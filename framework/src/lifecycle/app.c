@@ -236,6 +236,21 @@ void component_needs(struct weir_component *component, const void *on)
         add_need(component->app->parts[component->index], on);
 }
 
+const struct weir_component *component_find_need(const struct weir_component *component,
+                                                 enum component_kind kind)
+{
+    if (!component->app || component->index >= component->app->count)
+        return NULL;
+    const struct app_part *part = component->app->parts[component->index];
+    const struct weir_component *found = NULL;
+    for (size_t i = 0; i < part->need_count && !found; i++) {
+        const struct weir_component *need = part->needs[i];
+        if (need->magic == COMPONENT_MAGIC) /* else a mistake that is reported elsewhere */
+            found = need->kind == kind ? need : component_find_need(need, kind);
+    }
+    return found;
+}
+
 void component_refuse_upgrade(struct weir_component *component, const char *why)
 {
     component->app->no_upgrade = why;

@@ -45,6 +45,10 @@ void component_is(struct weir_component *component, enum component_kind kind);
 /* One more edge, before weir_app_run(). `on` is any handle; NULL does nothing. */
 void component_needs(struct weir_component *component, const void *on);
 
+/* A component of this kind that it needs, however indirectly; NULL: none. Before weir_app_run(). */
+const struct weir_component *component_find_need(const struct weir_component *component,
+                                                 enum component_kind kind);
+
 /* An author's mistake (a NULL service, a bad option): reported by weir_app_run() with all others, exit
  * status 78. */
 void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3);

@@ -74,8 +74,10 @@ static enum weir_status handle(struct weir_call *call, const Echo__EchoRequest *
     if (sleep_us > 0)
         nanosleep(&(struct timespec){.tv_nsec = sleep_us * 1000L}, NULL);
 
+    enum weir_status status = kit->out.name ? weir_topic_emit(call, &kit->out, &request->base) : WEIR_OK;
     pthread_mutex_lock(&kit->lock);
-    enum weir_status status = decide(kit, call, request);
+    if (status == WEIR_OK)
+        status = decide(kit, call, request);
     kit->in_handler--;
     pthread_cond_broadcast(&kit->changed);
     pthread_mutex_unlock(&kit->lock);
@@ -131,6 +133,14 @@ void kit_destroy(struct kit *kit)
     pthread_cond_destroy(&kit->changed);
     pthread_mutex_destroy(&kit->lock);
     free(kit);
+}
+
+void kit_emit(struct kit *kit)
+{
+    if (!kit->out_name[0] && kit->broker)
+        kit_topic_new(kit->broker, "out", kit->partitions, kit->out_name, sizeof kit->out_name);
+    kit->out = *kit->service.type->methods[0].topic;
+    kit->out.name = kit->out_name;
 }
 
 static struct weir_bytes pack(int32_t index, int number, char *key)

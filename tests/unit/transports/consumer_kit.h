@@ -45,7 +45,10 @@ struct kit {
     int fail_index, fail_times; /* this message (KIT_ANY: each) fails so many times */
     enum weir_status fail_status;
     int sleep_us; /* each run */
-    bool defer;   /* answers later: kit_answer_deferred() */
+    struct weir_topic
+        out; /* name: what is handled goes there by weir_topic_emit(), also before it fails; NULL: nowhere */
+    char out_name[96];
+    bool defer; /* answers later: kit_answer_deferred() */
     struct weir_call *deferred[1024];
     int deferred_count;
 };
@@ -61,6 +64,9 @@ void kit_send_raw(struct kit *kit, int32_t partition, const void *value, size_t 
 
 struct weir_consumer *kit_start(struct kit *kit, const char *brokers,
                                 const struct weir_consumer_options *options);
+
+/* From now on. The topic is made. */
+void kit_emit(struct kit *kit);
 
 /* All steps of a stop. The drain has drain_ms, the finish finish_ms. */
 struct kit_stop {

@@ -8,6 +8,7 @@
 #include <weir/log.h>
 
 #include "transports/kafka/client.h"
+#include "transports/kafka/transaction.h"
 
 #define ANSWER_LOST_MS 15000 /* then it is asked again */
 
@@ -72,7 +73,7 @@ void commit_tick(struct weir_consumer *consumer)
 {
     int64_t now = weir_now_ns();
     bool lost = now - consumer->commit_asked_ns > ANSWER_LOST_MS * WEIR_NS_PER_MS;
-    if (now < consumer->commit_due_ns || (consumer->commit_under_way && !lost))
+    if (consumer->transaction || now < consumer->commit_due_ns || (consumer->commit_under_way && !lost))
         return;
     consumer->commit_due_ns = weir_deadline_in_ms(consumer->options.commit_interval_ms);
     rd_kafka_topic_partition_list_t *list = collect(consumer, NULL);
@@ -102,6 +103,8 @@ static rd_kafka_event_t *wait_for_answer(rd_kafka_queue_t *answers, const atomic
 bool commit_now(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *only,
                 const atomic_bool *given_up, int64_t deadline_ns)
 {
+    if (consumer->transaction)
+        return transaction_flush(consumer, given_up, deadline_ns);
     rd_kafka_topic_partition_list_t *list = collect(consumer, only);
     if (!list)
         return true;

@@ -16,8 +16,10 @@
 #include "core/memory.h"
 #include "transports/kafka/client.h"
 #include "transports/kafka/cluster.h"
+#include "transports/kafka/transaction.h"
 
 #define FINISH_MIN_MS 2000
+#define FINISH_TRANSACTIONAL_MS 4000 /* a call to its producer takes up to a second */
 #define CUT_MIN_MS 250
 #define POLL_MS 50 /* the longest time between two looks at what is due */
 #define REVOKE_WAIT_MAX_MS 10000
@@ -34,6 +36,7 @@ static void on_rebalance(rd_kafka_t *client, rd_kafka_resp_err_t kind, rd_kafka_
         weir_log_info("partitions assigned", weir_field_text("consumer", consumer->component.name),
                       weir_field_int("count", list->cnt));
         forget_committed(consumer, list);
+        transaction_joined(consumer);
         partitions_assign(consumer, list);
         rd_kafka_assign(client, list);
         return;
@@ -101,6 +104,7 @@ static rd_kafka_conf_t *new_conf(struct weir_consumer *consumer, struct weir_err
         {"enable.auto.commit", "false", 0},
         {"enable.auto.offset.store", "false", 0},
         {"auto.offset.reset", "earliest", 0},
+        {"isolation.level", "read_committed", 0}, /* of records, and of the offsets that it begins at */
         /* Not cooperative-sticky: before 2.10 a commit in a rebalance loses the assignment (librdkafka
            #4059). */
         {"partition.assignment.strategy", "range,roundrobin", 0},
@@ -166,7 +170,9 @@ static enum weir_status start(void *self, struct weir_context *context, struct w
         return err ? err->status : WEIR_UNAVAILABLE;
     consumer->client = client;
     rd_kafka_poll_set_consumer(client);
-    if (subscribe(consumer, err) != WEIR_OK) {
+    if ((consumer->transaction && transaction_start(consumer, err) != WEIR_OK) ||
+        subscribe(consumer, err) != WEIR_OK) {
+        transaction_stop(consumer, weir_deadline_in_ms(1000));
         rd_kafka_destroy(client);
         return err ? err->status : WEIR_UNAVAILABLE;
     }
@@ -185,6 +191,8 @@ static void destroy(void *self)
     free((char *)consumer->options.brokers);
     free((char *)consumer->options.group);
     free((char *)consumer->options.dead_letter_suffix);
+    free((char *)consumer->options.transactional_id);
+    transaction_destroy(consumer->transaction);
     cluster_destroy(consumer->cluster);
     for (size_t i = 0; i < consumer->topic_count; i++)
         free((char *)consumer->topics[i].name);
@@ -240,6 +248,12 @@ struct weir_consumer *consumer_new(struct weir_service *service, const struct we
     options->group = memory_strdup(given->group ? given->group : "weir");
     options->dead_letter_suffix =
         memory_strdup(given->dead_letter_suffix ? given->dead_letter_suffix : ".dlt");
+    options->transactional_id = given->transactional_id ? memory_strdup(given->transactional_id) : NULL;
+    options->transaction_interval_ms = or_default(given->transaction_interval_ms, 100);
+    options->transaction_outputs_max = or_default(given->transaction_outputs_max, 2000);
+    options->transaction_timeout_ms = or_default(given->transaction_timeout_ms, 10000);
+    if (options->transactional)
+        consumer->transaction = transaction_new(consumer);
     options->workers = or_default(given->workers, 2);
     options->in_flight_max = or_default(given->in_flight_max, 1024);
     options->commit_interval_ms = or_default(given->commit_interval_ms, 500);
@@ -344,6 +358,37 @@ static const struct weir_config_key keys[] = {
      .offset = OPTION(trust_principal),
      .fallback = "false",
      .help = "the producers are services of ours: believe the weir-principal of their records"},
+    {.name = "transactional",
+     .type = WEIR_CONFIG_BOOL,
+     .offset = OPTION(transactional),
+     .fallback = "false",
+     .help = "handlers only emit; what they emit and the offsets are committed together, in Kafka's "
+             "transactions"},
+    {.name = "transaction_interval_ms",
+     .type = WEIR_CONFIG_INT,
+     .offset = OPTION(transaction_interval_ms),
+     .fallback = "100",
+     .min = 1,
+     .max = 60000,
+     .help = "ms from the first message that is done to the commit of its transaction"},
+    {.name = "transaction_outputs_max",
+     .type = WEIR_CONFIG_INT,
+     .offset = OPTION(transaction_outputs_max),
+     .fallback = "2000",
+     .min = 1,
+     .max = 100000,
+     .help = "records of one transaction; so many are committed without waiting"},
+    {.name = "transaction_timeout_ms",
+     .type = WEIR_CONFIG_INT,
+     .offset = OPTION(transaction_timeout_ms),
+     .fallback = "10000",
+     .min = 1000,
+     .max = 900000,
+     .help = "ms after which the broker aborts what a killed process has left open"},
+    {.name = "transactional_id",
+     .type = WEIR_CONFIG_TEXT,
+     .offset = OPTION(transactional_id),
+     .help = "of this instance alone, the same after a restart; default: a new one for each start"},
     {.name = "dead_letter_suffix",
      .type = WEIR_CONFIG_TEXT,
      .offset = OPTION(dead_letter_suffix),
@@ -356,6 +401,14 @@ static void find_mistakes(struct weir_app *app, const char *name, const struct w
 {
     if (consumer->topic_count == 0)
         app_mistake(app, "%s: no method of %s consumes a topic", name, consumer->service->type->full_name);
+    const struct weir_component *db =
+        consumer->options.transactional ? component_find_need(&consumer->component, COMPONENT_SQL) : NULL;
+    if (db)
+        app_mistake(app,
+                    "%s is transactional, but what it serves needs the database %s: Kafka's transactions "
+                    "have no part in "
+                    "it; use the inbox and the outbox there",
+                    name, db->name);
     if (consumer->retry_mistake.status != WEIR_OK)
         app_mistake(app, "%s: %s", name, consumer->retry_mistake.text);
     for (size_t i = 0; i < consumer->topic_count; i++) {
@@ -384,6 +437,8 @@ struct weir_consumer *weir_consumer_add(struct weir_app *app, const char *name, 
     };
     memcpy(lifetime.needs, filled.needs, sizeof lifetime.needs);
     weir_config_section(app, name, keys, &filled);
+    if (filled.transactional)
+        lifetime.finish_min_ms = FINISH_TRANSACTIONAL_MS;
     if (!filled.group)
         filled.group = weir_app_name(app);
     if (!service) {

@@ -37,6 +37,8 @@
 
 struct partition;
 struct lane;
+struct output;
+struct transaction;
 
 struct item_header {
     const char *name;
@@ -58,9 +60,13 @@ struct item {
     bool cancelled; /* its handler was told to end: the drain's time is over */
     bool stuck;     /* ... and it ran on: the stop has said so */
     bool overdue;   /* its handler was told to end: its deadline passed */
-    enum weir_status verdict; /* not OK: it goes to the dead letters, or moves on, for this */
-    bool moves_on;            /* to the next retry topic */
-    char *reason;             /* of the verdict */
+    enum weir_status verdict;              /* not OK: it goes to the dead letters, or moves on, for this */
+    bool moves_on;                         /* to the next retry topic */
+    char *reason;                          /* of the verdict */
+    struct output *outputs, **last_output; /* of a transactional consumer: what it emitted */
+    int64_t output_count, output_bytes;
+    bool kept;      /* done, and waits for its transaction */
+    char *rejected; /* why the broker will never take an output of it; the transaction's thread only */
     bool has_key;
     struct weir_bytes key, value;
     struct item_header *headers;
@@ -102,6 +108,8 @@ struct partition {
     int64_t furthest;                 /* begun: what stands before it is finished by a stop */
     int64_t committed;                /* as the broker confirmed, or where we began; -1: nothing yet */
     struct item *ahead, **ahead_last; /* fetched, but the window was full */
+    struct item *kept;                /* done, and wait for their transaction */
+    int64_t kept_count, kept_bytes;
     struct lane lanes[CONSUMER_LANES];
 };
 
@@ -147,6 +155,8 @@ struct weir_consumer {
     bool commit_under_way, commit_fails; /* all four: poll thread only */
     int64_t commit_asked_ns;
     int64_t commit_due_ns;
+
+    struct transaction *transaction; /* NULL: offsets are committed by themselves */
 
     struct cluster *cluster;     /* which one it is */
     char cluster_id[128];        /* the one before; cluster's thread only */
@@ -213,6 +223,9 @@ void items_wake(struct weir_consumer *consumer);
 void item_list_add(struct item **list, struct item *item);
 void item_list_remove(struct item *item);
 
+/* NULL: the call is none of a consumer's. */
+struct item *item_of_call(struct weir_call *call);
+
 /* NULL: it has none. */
 const struct item_header *item_header(const struct item *item, const char *name);
 /* Its text as a decimal number; false: it has none, or one that is too long to be one. */
@@ -226,6 +239,8 @@ void item_send_aside(struct item *item, const char *topic, rd_kafka_headers_t *h
 rd_kafka_headers_t *aside_headers(const struct item *item);
 /* To <topic><suffix>, durably: item_is_aside() is told. Holds nothing. */
 void item_set_aside(struct item *item);
+/* The dead letter becomes the only thing that it emits. */
+void item_emit_aside(struct item *item);
 /* Ends the producer, if there is one, so that all is reported. */
 void dead_letters_finish(struct weir_consumer *consumer, struct weir_context *context);
 /* Told by the producer, or by item_set_aside() itself. Any thread. Holds nothing. */

@@ -13,6 +13,7 @@
 #include "transports/kafka/consumer.h"
 #include "transports/kafka/producer.h"
 #include "transports/kafka/record.h"
+#include "transports/kafka/transaction.h"
 
 /* Runs on: the producer's thread. */
 static void on_delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
@@ -98,6 +99,12 @@ void item_send_aside(struct item *item, const char *topic, rd_kafka_headers_t *h
 {
     struct weir_consumer *consumer = item->partition->consumer;
     struct weir_error err = {0};
+    if (consumer->transaction) { /* in its transaction, with its offset */
+        outputs_free(item);
+        output_add(item, topic, item->has_key, item->key, item->value, headers);
+        item_is_aside(item, WEIR_OK, "");
+        return;
+    }
     struct weir_producer *producer = the_producer(consumer, &err);
     if (!producer) {
         rd_kafka_headers_destroy(headers);
@@ -110,11 +117,24 @@ void item_send_aside(struct item *item, const char *topic, rd_kafka_headers_t *h
         item_is_aside(item, status, err.text);
 }
 
+static char *dead_letters_of(const struct item *item)
+{
+    return memory_printf("%s%s", item->partition->topic->origin,
+                         item->partition->consumer->options.dead_letter_suffix);
+}
+
 void item_set_aside(struct item *item)
 {
-    const char *suffix = item->partition->consumer->options.dead_letter_suffix;
-    char *topic = memory_printf("%s%s", item->partition->topic->origin, suffix);
+    char *topic = dead_letters_of(item);
     item_send_aside(item, topic, aside_headers(item));
+    free(topic);
+}
+
+void item_emit_aside(struct item *item)
+{
+    char *topic = dead_letters_of(item);
+    outputs_free(item);
+    output_add(item, topic, item->has_key, item->key, item->value, aside_headers(item));
     free(topic);
 }
 

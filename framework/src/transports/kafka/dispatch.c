@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "transports/kafka/record.h"
+#include "transports/kafka/transaction.h"
 
 #define HEADERS_MAX 64
 #define LOG_EVERY 16 /* attempts of one message */
@@ -75,6 +76,8 @@ struct item *item_new(struct partition *partition, rd_kafka_message_t *message)
 
 void item_free(struct item *item)
 {
+    outputs_free(item);
+    free(item->rejected);
     free(item->reason);
     free(item);
 }
@@ -126,6 +129,9 @@ static void end_done(struct item *item)
         offsets_done(&partition->offsets, item->offset);
         if (!partition->closing)
             partition_catch_up(partition);
+        item->kept = item->outputs != NULL;
+        if (consumer->transaction)
+            transaction_has_more(consumer);
     }
     lane_pop(item->lane);
 }
@@ -229,6 +235,8 @@ static void settle(struct item *item, enum weir_status status, const char *text,
     struct weir_consumer *consumer = item->partition->consumer;
     item->blameless = pause_excuses(consumer, status, begun_ns);
     item->attempts += !item->blameless;
+    if (status != WEIR_OK)
+        outputs_free(item);
     bool again = item->blameless || (status != WEIR_OK && try_again(item, status));
 
     pthread_mutex_lock(&consumer->lock);
@@ -294,6 +302,11 @@ static void finish(struct weir_call *call)
 }
 
 static const struct call_ops ops = {.name = "kafka", .finish = finish};
+
+struct item *item_of_call(struct weir_call *call)
+{
+    return call->ops == &ops ? call->transport : NULL;
+}
 
 const struct item_header *item_header(const struct item *item, const char *name)
 {

@@ -4,6 +4,7 @@
 
 #include "transports/kafka/consumer.h"
 #include "transports/kafka/producer.h"
+#include "transports/kafka/transaction.h"
 
 #define LAG_EVERY_MS 1000
 
@@ -32,6 +33,26 @@ static double read_set_aside(void *consumer)
 static double read_dropped(void *consumer)
 {
     return (double)consumer_counts(consumer).dropped;
+}
+
+static int64_t transactions(struct weir_consumer *consumer, bool committed)
+{
+    if (!consumer->transaction)
+        return 0;
+    pthread_mutex_lock(&consumer->lock);
+    int64_t count = committed ? consumer->transaction->committed : consumer->transaction->aborted;
+    pthread_mutex_unlock(&consumer->lock);
+    return count;
+}
+
+static double read_committed(void *consumer)
+{
+    return (double)transactions(consumer, true);
+}
+
+static double read_aborted(void *consumer)
+{
+    return (double)transactions(consumer, false);
 }
 
 static double read_held(void *consumer)
@@ -102,6 +123,10 @@ void numbers_of_consumer(struct numbers *numbers, struct weir_consumer *consumer
         {METRIC_COUNTER, messages, what, "dropped", read_dropped},
         {METRIC_GAUGE, "weir_consumer_in_flight", "Messages fetched and not done", NULL, read_held},
         {METRIC_GAUGE, "weir_consumer_partitions", "Partitions assigned", NULL, read_partitions},
+        {METRIC_COUNTER, "weir_consumer_transactions_total", "Transactions, and how they ended", "committed",
+         read_committed},
+        {METRIC_COUNTER, "weir_consumer_transactions_total", "Transactions, and how they ended", "aborted",
+         read_aborted},
         {METRIC_GAUGE, "weir_consumer_lag", "Messages on the broker and not done, as last seen", NULL,
          read_lag},
     };

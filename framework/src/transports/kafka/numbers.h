@@ -4,7 +4,7 @@
 
 #include "observe/metrics.h"
 
-#define NUMBERS_MAX 8
+#define NUMBERS_MAX 10
 
 struct numbers {
     struct metric_source *sources[NUMBERS_MAX];

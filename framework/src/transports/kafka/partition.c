@@ -1,6 +1,7 @@
 /* Partitions as they are assigned, fetched from and revoked. */
 #include "core/condition.h"
 #include "transports/kafka/consumer.h"
+#include "transports/kafka/transaction.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ struct partition *partition_hungry(struct weir_consumer *consumer)
     for (struct partition **link = &consumer->partitions; *link; link = &(*link)->next) {
         struct partition *partition = *link;
         if (!atomic_load(&partition->has_events) || partition->fetching || partition->closing ||
-            partition->ahead || partition->held >= share(consumer))
+            partition->ahead || partition->held >= share(consumer) || kept_is_full(partition))
             continue;
         /* To the end of the list: the others have their turn before it. */
         *link = partition->next;
@@ -118,6 +119,7 @@ void partition_begin_anew(struct partition *partition)
 {
     offsets_clean_up(&partition->offsets);
     offsets_init(&partition->offsets, CONSUMER_WINDOW);
+    kept_drop(partition);
     partition->generation++;
     partition->committed = partition->furthest = -1;
 }
@@ -364,6 +366,8 @@ static struct partition *remove_first(struct weir_consumer *consumer,
 void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_partition_list_t *list, bool lost,
                        int wait_ms)
 {
+    if (lost) /* somebody else has them by now */
+        transaction_left(consumer);
     pthread_mutex_lock(&consumer->lock);
     for (struct partition *partition = consumer->partitions; partition; partition = partition->next)
         if (is_in(partition, list))
@@ -375,6 +379,7 @@ void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_part
 
     if (!lost && wait_ms > 0)
         commit_now(consumer, list, &consumer->poller_stops, weir_deadline_in_ms(REVOKE_COMMIT_MS));
+    transaction_left(consumer);
 
     pthread_mutex_lock(&consumer->lock);
     struct partition *partition;
@@ -387,6 +392,7 @@ void partitions_revoke(struct weir_consumer *consumer, const rd_kafka_topic_part
         pthread_mutex_lock(&consumer->lock);
         partition->queue = NULL;
         drop_items(partition);
+        kept_drop(partition);
         partition_release(partition);
     }
     pthread_mutex_unlock(&consumer->lock);

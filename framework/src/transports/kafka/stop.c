@@ -11,6 +11,7 @@
 #include "call/call.h"
 #include "transports/kafka/client.h"
 #include "transports/kafka/cluster.h"
+#include "transports/kafka/transaction.h"
 
 #define CUT_WAIT_MS 200 /* of the cut_min of 250 */
 #define CANCEL_BATCH 64
@@ -218,6 +219,7 @@ enum weir_status consumer_finish(void *self, struct weir_context *context, struc
     stop_threads(consumer, stuck);
     dead_letters_finish(consumer, context);
     bool committed = commit_now(consumer, NULL, NULL, client_share(weir_context_deadline_ns(context), 5));
+    transaction_stop(consumer, client_share(weir_context_deadline_ns(context), 5));
     pthread_mutex_lock(&consumer->lock);
     int64_t missing = commit_missing(consumer);
     pthread_mutex_unlock(&consumer->lock);

@@ -1,5 +1,6 @@
 /* The consumer's workers: they run what is ready, and fetch when nothing is. */
 #include "transports/kafka/consumer.h"
+#include "transports/kafka/transaction.h"
 
 #include <stdlib.h>
 
@@ -50,7 +51,6 @@ void lane_pop(struct lane *lane)
     lane->first = item->next;
     if (!lane->first)
         lane->last = &lane->first;
-    item_free(item);
     partition->held--;
     partition->consumer->held--;
 
@@ -58,6 +58,11 @@ void lane_pop(struct lane *lane)
     if (lane->first && !partition->closing)
         lane_make_ready(lane);
     pthread_cond_signal(&partition->consumer->work); /* there is room again */
+    if (item->kept) {
+        item_keep(item);
+        return;
+    }
+    item_free(item);
     partition_release(partition);
 }
 
