@@ -76,7 +76,6 @@ class Parts:
         self.build, self.dir, self.flags = build, folder, flags
         self.data = os.path.join(folder, "data")
         os.makedirs(self.data, exist_ok=True)
-        # TORTURE_HOLD: whose build may be sabotaged reads WEIR_SABOTAGE from the same environment.
         self.environment = dict(os.environ, SHOP_PORT_SHIFT=str(shift), WEIR_LOG_FORMAT="text",
                                 ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0")
         self.services = {name: Service(name) for name in ["broker", *plan.SERVICES]}
@@ -185,6 +184,7 @@ class Parts:
     def start_all(self):
         self.start_links()
         self.start("broker")
+        self.keeper.start()
         self.wait_ready("broker")
         for name in plan.SERVICES:
             self.start(name)
@@ -279,9 +279,6 @@ class Parts:
             if service.name == "broker":
                 self.broker_ended()
             self.start(service.name)
-
-    def keep(self):
-        self.keeper.start()
 
     def stop_all(self):
         """In order, as one who upgrades nothing would: those who ask before those who are asked. Not the broker."""

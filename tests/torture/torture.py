@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,6 @@ class Torture:
         begun = time.monotonic()
         self.parts.start_all()
         self.recorder.start()
-        self.parts.keep()
         before = self.make_scarce()
         orders = list(plan.orders(self.options.seed, self.seconds, self.options.rate, sorted(before["prices"])))
         self.write_plan(orders)
@@ -117,7 +117,7 @@ class Torture:
                           " after the faults")
         begun, stacks = time.monotonic(), False
         while (left := collect.quiet(self.database, self.recorder)) and time.monotonic() < begun + QUIET_WITHIN:
-            if not stacks and time.monotonic() > begun + STUCK_AFTER:
+            if not stacks and not self.options.sabotage and time.monotonic() > begun + STUCK_AFTER:
                 stacks = True
                 self.write_stacks(left)
             time.sleep(0.5)  # a poll with a deadline
@@ -247,11 +247,16 @@ def main():
             print(fault)
         return 0
     if options.sabotage:
-        os.environ["WEIR_SABOTAGE"] = options.sabotage
+        os.environ["TORTURE_SABOTAGE"] = options.sabotage
     torture = Torture(options)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # nobody else ends what was started
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         torture.run()
         torture.report()
+    except BaseException:
+        options.keep = True
+        raise
     finally:
         torture.close()
     return 1 if torture.found else 0

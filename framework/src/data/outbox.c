@@ -12,6 +12,7 @@
 
 #include "core/condition.h"
 #include "core/memory.h"
+#include "core/sabotage.h"
 #include "observe/metrics.h"
 
 #define BACKOFF_IN_STOP_MS 250
@@ -108,6 +109,49 @@ static enum weir_status insert(struct weir_tx *tx, const struct weir_topic *topi
     return weir_sql_status(tx);
 }
 
+#ifdef WEIR_SABOTAGE
+/* What services do that have no outbox: the event is sent after the commit, and nobody remembers that it must be. */
+struct unstored {
+    struct weir_outbox *outbox;
+    struct weir_record record;
+    char message_id[WEIR_ID_SIZE];
+};
+
+static void delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
+                      const char *error)
+{
+    (void)state, (void)status, (void)partition, (void)offset, (void)error;
+}
+
+static void send_unstored(void *arg)
+{
+    struct unstored *event = arg;
+    struct weir_error err = {0};
+    if (event->outbox->sink.send(event->outbox->sink.self, &event->record, delivered, NULL, &err) != WEIR_OK)
+        weir_log_warn("an event is not sent", weir_field_error(&err));
+}
+
+static enum weir_status send_after_commit(struct weir_tx *tx, const struct weir_topic *topic,
+                                          const ProtobufCMessage *message)
+{
+    struct unstored *event = sql_tx_alloc(tx, sizeof *event);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = sql_tx_alloc(tx, size + 1);
+    protobuf_c_message_pack(message, packed);
+    const char *key = topic->key ? topic->key(message) : "";
+    char *kept = sql_tx_alloc(tx, strlen(key) + 1);
+    strcpy(kept, key);
+    event->outbox = weir_sql_db(tx)->outbox;
+    event->record = (struct weir_record){.topic = topic->name,
+                                         .key = weir_bytes_of_text(kept),
+                                         .value = weir_bytes(packed, size),
+                                         .message_id = weir_id_new(event->message_id),
+                                         .type = topic->message->full_name};
+    weir_sql_on_commit(tx, send_unstored, event);
+    return WEIR_OK;
+}
+#endif
+
 enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct weir_topic *topic,
                                      const ProtobufCMessage *message)
 {
@@ -118,6 +162,10 @@ enum weir_status weir_outbox_publish(struct weir_tx *tx, const struct weir_topic
         return weir_sql_fail(tx, WEIR_INTERNAL, "%s has no outbox: weir_outbox_add() gives it one",
                              weir_sql_db(tx)->name);
 
+#ifdef WEIR_SABOTAGE
+    if (SABOTAGED(outbox))
+        return send_after_commit(tx, topic, message);
+#endif
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = memory_alloc(size ? size : 1);
     protobuf_c_message_pack(message, packed);

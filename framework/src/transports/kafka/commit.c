@@ -7,6 +7,7 @@
 #include <weir/clock.h>
 #include <weir/log.h>
 
+#include "core/sabotage.h"
 #include "transports/kafka/client.h"
 #include "transports/kafka/transaction.h"
 
@@ -18,6 +19,12 @@ static bool is_in(const rd_kafka_topic_partition_list_t *list, const struct part
                                                        partition->topic->name, partition->number) != NULL;
 }
 
+/* All before it is done. */
+static int64_t done_before(const struct partition *partition)
+{
+    return SABOTAGED(offsets) ? partition->offsets.next : partition->offsets.base;
+}
+
 /* What may be committed and is not. Caller owns the result; NULL: nothing. */
 static rd_kafka_topic_partition_list_t *collect(struct weir_consumer *consumer,
                                                 const rd_kafka_topic_partition_list_t *only)
@@ -26,9 +33,9 @@ static rd_kafka_topic_partition_list_t *collect(struct weir_consumer *consumer,
     pthread_mutex_lock(&consumer->lock);
     for (struct partition *partition = consumer->partitions; partition; partition = partition->next)
         if (is_in(only, partition) && partition->committed >= 0 &&
-            partition->offsets.base > partition->committed)
+            done_before(partition) > partition->committed)
             rd_kafka_topic_partition_list_add(list, partition->topic->name, partition->number)->offset =
-                partition->offsets.base;
+                done_before(partition);
     pthread_mutex_unlock(&consumer->lock);
     if (list->cnt > 0)
         return list;
@@ -46,7 +53,7 @@ static void remember(struct weir_consumer *consumer, const rd_kafka_topic_partit
         for (struct partition *partition = consumer->partitions; partition; partition = partition->next)
             if (partition->number == answered->partition &&
                 strcmp(partition->topic->name, answered->topic) == 0 &&
-                answered->offset > partition->committed && answered->offset <= partition->offsets.base)
+                answered->offset > partition->committed && answered->offset <= done_before(partition))
                 partition->committed = answered->offset;
     }
     pthread_mutex_unlock(&consumer->lock);
