@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -15,8 +16,7 @@ import urllib.request
 import plan
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PORT_OF = {"order": "order grpc", "inventory": "inventory grpc", "payment": "payment grpc", "logistics": "logistics rest",
-           "broker": "broker kafka"}
+PORT_OF = {"order": "order grpc", "inventory": "inventory grpc", "payment": "payment grpc", "logistics": "logistics rest"}
 SECOND = {"rest": 10, "grpc": 10, "admin": 10}  # what order-2 listens on: so much above order's
 READY_WITHIN = 60
 STOPPED_WITHIN = 40
@@ -71,14 +71,21 @@ class Service:
 
 
 class Parts:
-    def __init__(self, build, shift, folder, flags):
+    """`brokers`: how many nodes of Apache Kafka; 0: the development broker."""
+
+    def __init__(self, build, shift, folder, flags, brokers=0):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self.build, self.dir, self.flags = build, folder, flags
         self.data = os.path.join(folder, "data")
         os.makedirs(self.data, exist_ok=True)
         self.environment = dict(os.environ, SHOP_PORT_SHIFT=str(shift), WEIR_LOG_FORMAT="text",
                                 ASAN_OPTIONS="detect_leaks=0:verify_asan_link_order=0")
-        self.services = {name: Service(name) for name in ["broker", *plan.SERVICES]}
+        self.brokers = [f"broker-{i + 1}" for i in range(brokers)] or ["broker"]
+        self.first_port = int(os.environ.get("KAFKA_PORT", 9092 + shift)) if brokers else None
+        if brokers:
+            self.environment.update(KAFKA_PORT=str(self.first_port), KAFKA_DIR=os.path.join(folder, "kafka"), SHOP_BROKERS=",".join(
+                self.address(name, "kafka") for name in self.brokers))
+        self.services = {name: Service(name) for name in [*self.brokers, *plan.SERVICES]}
         self.exits = []  # (service, status, asked for)
         self.answers = {}
         self.notes = collections.Counter()
@@ -97,21 +104,35 @@ class Parts:
         return self.answers[command]
 
     def address(self, service, protocol):
+        if service.startswith("broker-"):
+            return f"127.0.0.1:{self.first_port + 2 * (int(service[7:]) - 1)}"
         host, port = self._ask(f"address {service.removesuffix('-2')} {protocol}").split(":")
         return f"{host}:{int(port) + (SECOND[protocol] if service.endswith('-2') else 0)}"
 
     def port(self, service, protocol):
         return int(self.address(service, protocol).split(":")[1])
 
+    def ways(self, who=None):
+        """Every link, or those of `who`, as its name and the port behind it; one to "broker" is one to each of them."""
+        for a, b in plan.LINKS:
+            for name in self.brokers if b == "broker" else [b]:
+                if who in (None, a):
+                    yield f"{a}-{name}", self.port(*(PORT_OF[b].split() if b != "broker" else (name, "kafka")))
+
     def start_links(self):
         """One for each pair of who asks and who is asked; what services connect to is replaced in torture-shim."""
-        pairs = [f"{a}-{b}={self.port(*PORT_OF[b].split())}" for a, b in plan.LINKS]
+        for name in self.services:  # somebody else's shop would be taken for ours
+            if self.is_ready(name):
+                raise AssertionError(f"{name}: something listens already where it would; SHOP_PORT_SHIFT chooses other ports")
+        pairs = [f"{name}={port}" for name, port in self.ways()]
         self.links = subprocess.Popen([f"{self.build}/tests/torture/torture-links", *pairs], text=True,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.link_ports = {name: int(port) for name, port in (self.links.stdout.readline().split() for _ in pairs)}
 
     def set_link(self, name, mode):
-        self.links.stdin.write(f"{name} {mode}\n")
+        for way in self.link_ports:
+            if way == name or re.fullmatch(re.escape(name) + r"-\d", way) and name.endswith("broker"):
+                self.links.stdin.write(f"{way} {mode}\n")
         self.links.stdin.flush()
 
     def _database(self, name):
@@ -121,6 +142,8 @@ class Parts:
         return f"{self.dir}/{name}.control"
 
     def command(self, name):
+        if name.startswith("broker-"):
+            return ["scripts/kafka", "run", name[7:]]
         if name == "broker":
             return [f"{self.build}/framework/tools/devbroker/weir-devbroker", "--listen", self.address("broker", "kafka"),
                     "--topics", self._ask("shop_topics")]
@@ -130,12 +153,12 @@ class Parts:
         return command if kind == "gateway" else command + [f"--db.url={self._database(name)}"]
 
     def _environment(self, name):
-        if name == "broker":
+        if name in self.brokers:
             return self.environment
         clock = f"{self.dir}/{name}.clock"
         if not os.path.exists(clock):
             self.set_clock(name, 0)
-        ways = [f"{self.port(*PORT_OF[b].split())}={self.link_ports[f'{a}-{b}']}" for a, b in plan.LINKS if a == name]
+        ways = [f"{port}={self.link_ports[way]}" for way, port in self.ways(name)]
         pairs = dict(line.split("=", 1) for line in self._ask(f"service_environment {name.removesuffix('-2')}").splitlines())
         for protocol in ("rest", "grpc", "admin"):
             if name.endswith("-2"):
@@ -160,10 +183,9 @@ class Parts:
             service.process, service.wanted = Process(popen.pid), True
 
     def is_ready(self, name):
-        host, port = self.address(name, "kafka" if name == "broker" else "admin").split(":")
+        host, port = self.address(name, "kafka" if name in self.brokers else "admin").split(":")
         try:
-            if name == "broker":
-                import socket
+            if name in self.brokers:
                 socket.create_connection((host, int(port)), 1).close()
                 return True
             with urllib.request.urlopen(f"http://{host}:{port}/ready", timeout=1) as answer:
@@ -183,9 +205,13 @@ class Parts:
 
     def start_all(self):
         self.start_links()
-        self.start("broker")
+        if self.first_port:
+            subprocess.run(["scripts/kafka", "prepare", "--brokers", str(len(self.brokers))], cwd=ROOT, env=self.environment,
+                           check=True)
+        for name in self.brokers:
+            self.start(name)
         self.keeper.start()
-        self.wait_ready("broker")
+        self.wait_ready(*self.brokers)
         for name in plan.SERVICES:
             self.start(name)
         late = self.wait_ready()
