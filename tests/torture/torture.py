@@ -24,6 +24,7 @@ import plan
 SCARCE = 120  # pieces of every tenth product: orders are refused, and give back what they hold
 LAST_CALL = 45  # seconds after the faults in which every customer hears something
 QUIET_WITHIN = 90  # seconds after that for everything to be settled
+SABOTAGED_WITHIN = 25  # the same where something is meant to be missing
 STUCK_AFTER = 20  # of those: then the stacks of who could be waiting are written down
 FLAGS = {"logistics": ["--logistics.send_after_ms=4000"], "payment": ["--acquirer.fails_permille=20"]}
 SHOWN = 5  # of a rule's violations
@@ -119,14 +120,15 @@ class Torture:
                 self.note("every customer is answered", f"order {order}: {what} had no answer that says anything, {LAST_CALL} s"
                           " after the faults")
         begun, stacks = time.monotonic(), False
-        while (left := collect.quiet(self.database, self.recorder)) and time.monotonic() < begun + QUIET_WITHIN:
+        within = SABOTAGED_WITHIN if self.options.sabotage else QUIET_WITHIN
+        while (left := collect.quiet(self.database, self.recorder)) and time.monotonic() < begun + within:
             if not stacks and not self.options.sabotage and time.monotonic() > begun + STUCK_AFTER:
                 stacks = True
                 self.write_stacks(left)
             time.sleep(0.5)  # a poll with a deadline
         self.quiet_after = time.monotonic() - begun
         for text in left:
-            self.note("all comes to rest", f"{text}, {QUIET_WITHIN} s after the last customer was answered")
+            self.note("all comes to rest", f"{text}, {within} s after the last customer was answered")
 
     def write_stacks(self, left):
         say(f"not at rest {STUCK_AFTER} s after the last answer; stacks are in {self.dir}/stacks.txt: {left[0]}")
