@@ -9,6 +9,9 @@
 #include "call/call.h"
 #include "data/keeper.h"
 #include "ledger_service.h"
+#ifdef ON_POSTGRES
+#include "postgres_kit.h"
+#endif
 #include "wait.h"
 
 /* A process: its database, its service. The second one of a test is on the same file. */
@@ -23,11 +26,20 @@ struct fixture {
     struct executor *executor;
 };
 
+#ifdef ON_POSTGRES
+static struct postgres server;
+#endif
+
 static void begin_process(struct fixture *f, struct process *process, const char *url)
 {
     kit_open(&process->kit, ledger_schema);
     if (url)
         snprintf(process->kit.url, sizeof process->kit.url, "%s", url);
+#ifdef ON_POSTGRES
+    else
+        postgres_database(&server, "test", process->kit.url, sizeof process->kit.url);
+    process->kit.settings.connections = 4;
+#endif
     assert_int_equal(kit_start(&process->kit), WEIR_OK);
     ledger_init(&process->ledger, process->kit.db);
     process->service = (struct weir_service){
@@ -633,5 +645,15 @@ int main(void)
         TEST(answers_are_forgotten_when_their_time_is_over),
         TEST(duplicates_that_come_at_once_have_one_effect),
     };
+#ifdef ON_POSTGRES
+    if (!postgres_is_there())
+        return 0;
+    postgres_create(&server);
+    postgres_run(&server);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    postgres_destroy(&server);
+    return failed;
+#else
     return cmocka_run_group_tests(tests, NULL, NULL);
+#endif
 }
