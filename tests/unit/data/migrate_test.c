@@ -125,7 +125,8 @@ static void a_bad_url_says_what_a_good_one_is(void **state)
     struct kit *kit = *state;
     kit->settings.url = "mysql://db";
     assert_int_equal(kit_start(kit), WEIR_INVALID_ARGUMENT);
-    assert_string_equal(kit->error.text, "db: url must be \"sqlite:PATH\" or \"postgres://...\", not \"mysql://db\"");
+    assert_string_equal(kit->error.text,
+                        "db: url must be \"sqlite:PATH\" or \"postgres://...\", not \"mysql://db\"");
 }
 
 int main(void)
