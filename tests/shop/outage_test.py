@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import time
 
-from shop import SERVICES, run
+from shop import ROOT, SERVICES, run
 
 ORDERS = int(os.environ.get("SHOP_ORDERS", "1000"))
 RATE = int(os.environ.get("SHOP_RATE", "50"))
@@ -20,7 +20,7 @@ def broker_process(shop):
     if shop.own_broker:
         return shop.processes["broker"].pid
     folder = os.environ.get("KAFKA_DIR")
-    return int(open(f"{folder}/pid").read()) if folder else None
+    return int(open(os.path.join(ROOT, folder, "pid")).read()) if folder else None
 
 
 def finish(shop):
