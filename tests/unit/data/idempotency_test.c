@@ -508,6 +508,28 @@ static void a_claim_keeps_others_out_until_its_time_is_over_and_then_commits_not
     assert_int_equal(kit_number(&f->first.kit, "SELECT sum(confirmed) FROM entries"), 1);
 }
 
+static void who_was_taken_over_commits_nothing_while_the_other_one_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct asked hanging = ask_for(f, "k", "a", 5);
+    hanging.entry.two_steps = hanging.entry.wait = true;
+    struct asked other = hanging;
+    other.process = &f->second;
+
+    start(&hanging);
+    assert_true(ledger_await_waiting(&f->first.ledger, 1));
+    assert_int_equal(kit_run(&f->first.kit, "UPDATE weir_idempotency SET lease_ms = 1"), WEIR_OK);
+    start(&other);
+    assert_true(ledger_await_waiting(&f->second.ledger, 1));
+    ledger_let_go(&f->first.ledger);
+    assert_int_equal(end(&hanging), WEIR_ABORTED);
+    assert_int_equal(kit_number(&f->first.kit, "SELECT sum(confirmed) FROM entries"), 0);
+
+    ledger_let_go(&f->second.ledger);
+    assert_int_equal(end(&other), WEIR_OK);
+    assert_int_equal(kit_number(&f->first.kit, "SELECT sum(confirmed) FROM entries"), 1);
+}
+
 static void a_handler_may_choose_the_transaction_that_keeps_the_answer(void **state)
 {
     struct fixture *f = *state;
@@ -639,6 +661,7 @@ int main(void)
         TEST(what_failed_between_two_transactions_goes_on_with_the_same_id),
         TEST(a_definite_failure_between_two_transactions_is_kept),
         TEST(a_claim_keeps_others_out_until_its_time_is_over_and_then_commits_nothing),
+        TEST(who_was_taken_over_commits_nothing_while_the_other_one_runs),
         TEST(a_handler_may_choose_the_transaction_that_keeps_the_answer),
         TEST(a_transaction_behind_the_answer_is_a_mistake),
         TEST(an_answer_that_comes_later_is_kept_by_a_thread_that_may_block),
