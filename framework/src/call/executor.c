@@ -10,8 +10,8 @@
 #include <weir/clock.h>
 #include <weir/config.h>
 
+#include "call/executor_fibers.h"
 #include "core/condition.h"
-#include "core/fiber.h"
 #include "core/memory.h"
 #include "core/parker.h"
 #include "lifecycle/component.h"
@@ -19,15 +19,9 @@
 
 /* How long a thread may seem to work while others sleep and something is ready: then it may be one that blocks. */
 #define LOOK_NS (2 * WEIR_NS_PER_MS)
-/* Deadlines of who waits are looked at as often. */
-#define OVERDUE_LOOK_NS (20 * WEIR_NS_PER_MS)
 
 struct queue {
     struct executor_task *first, **last;
-};
-
-struct fiber_list {
-    struct fiber *first, **last;
 };
 
 /* A thread. */
@@ -52,13 +46,10 @@ struct executor {
     struct fiber_host host;
     int64_t awake_max;
 
-    pthread_mutex_t lock;      /* all below */
-    pthread_cond_t idle;       /* nothing is queued, nothing runs */
-    struct queue ready;        /* who has the next free thread */
-    struct fiber_list resumed; /* before these: may go on */
-    struct fiber *limited;     /* wait with a deadline */
-    int64_t overdue_look_ns;
-    struct fiber *spare;
+    pthread_mutex_t lock;          /* all below */
+    pthread_cond_t idle;           /* nothing is queued, nothing runs */
+    struct queue ready;            /* who has the next free thread */
+    struct executor_fibers fibers; /* those that may go on: before these */
     struct executor_lane *lanes;
     int64_t queued, running; /* queued: ready, or waiting in a lane */
     bool stopping;
@@ -106,69 +97,12 @@ static struct executor_task *pop(struct queue *queue)
     return task;
 }
 
-/* ---- Fibers. Holds: lock, all of these ---- */
-
-static void add_fiber(struct fiber_list *list, struct fiber *fiber)
-{
-    fiber->next = NULL;
-    *list->last = fiber;
-    list->last = &fiber->next;
-}
-
-static struct fiber *take_fiber(struct fiber_list *list)
-{
-    struct fiber *fiber = list->first;
-    if (!fiber)
-        return NULL;
-    list->first = fiber->next;
-    if (!list->first)
-        list->last = &list->first;
-    return fiber;
-}
-
-static void limit(struct executor *executor, struct fiber *fiber)
-{
-    fiber->link = NULL;
-    if (fiber->until_ns == WEIR_NEVER)
-        return;
-    fiber->next = executor->limited;
-    if (fiber->next)
-        fiber->next->link = &fiber->next;
-    fiber->link = &executor->limited;
-    executor->limited = fiber;
-}
-
-static void limit_no_more(struct fiber *fiber)
-{
-    if (!fiber->link)
-        return;
-    *fiber->link = fiber->next;
-    if (fiber->next)
-        fiber->next->link = fiber->link;
-    fiber->link = NULL;
-}
-
-static void resume_overdue(struct executor *executor)
-{
-    int64_t now = weir_now_ns();
-    if (now < executor->overdue_look_ns)
-        return;
-    executor->overdue_look_ns = now + OVERDUE_LOOK_NS;
-    for (struct fiber *fiber = executor->limited, *next; fiber; fiber = next) {
-        next = fiber->next;
-        if (fiber->until_ns > now || !fiber_overdue(fiber))
-            continue;
-        limit_no_more(fiber);
-        add_fiber(&executor->resumed, fiber);
-    }
-}
-
 /* ---- Threads ---- */
 
 /* Holds: lock. */
 static bool has_work(const struct executor *executor)
 {
-    return executor->resumed.first ||
+    return executor->fibers.resumed ||
            (executor->ready.first && executor->running < executor->options.threads);
 }
 
@@ -224,20 +158,20 @@ static void be_idle(struct carrier *carrier)
     executor->idle_carriers = carrier;
     carrier->idle = true;
     executor->awake--;
-    if (!executor->standby && (executor->awake > 0 || executor->limited))
+    if (!executor->standby && (executor->awake > 0 || executor->fibers.limited))
         executor->standby = carrier;
     while (carrier->idle) {
         bool looks = executor->standby == carrier;
-        int64_t look_ns = executor->limited ? OVERDUE_LOOK_NS : LOOK_NS;
+        int64_t look_ns = executor->fibers.limited ? EXECUTOR_FIBERS_LOOK_NS : LOOK_NS;
         pthread_mutex_unlock(&executor->lock);
         parker_wait_until(&carrier->parker, looks ? weir_now_ns() + look_ns : WEIR_NEVER);
         pthread_mutex_lock(&executor->lock);
         if (!looks || !carrier->idle)
             continue;
-        resume_overdue(executor);
+        executor_fibers_look(&executor->fibers);
         if (has_work(executor))
             is_awake(executor, carrier);
-        else if (!executor->limited)
+        else if (!executor->fibers.limited)
             executor->standby = NULL;
     }
 }
@@ -287,25 +221,18 @@ static void go_on(struct executor *executor, struct fiber *fiber)
     pthread_mutex_lock(&executor->lock);
     if (ended) {
         task_ended(executor, fiber->kept);
-        fiber->next = executor->spare;
-        executor->spare = fiber;
+        executor_fibers_put(&executor->fibers, fiber);
         return;
     }
-    limit(executor, fiber);
-    if (fiber_stays(fiber))
-        return;
-    limit_no_more(fiber);
-    add_fiber(&executor->resumed, fiber);
+    executor_fibers_wait(&executor->fibers, fiber);
+    if (!fiber_stays(fiber))
+        executor_fibers_go_on(&executor->fibers, fiber);
 }
 
 /* Holds: lock. NULL: it runs on the thread's own stack. */
 static struct fiber *fiber_for(struct executor *executor, struct executor_task *task)
 {
-    struct fiber *fiber = executor->spare;
-    if (fiber)
-        executor->spare = fiber->next;
-    else if (executor->options.fibers && fibers_available())
-        fiber = fiber_new(&executor->host);
+    struct fiber *fiber = executor_fibers_get(&executor->fibers, &executor->host, executor->options.fibers);
     if (!fiber)
         return NULL;
     fiber->run = run_task;
@@ -341,9 +268,9 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "executor");
     pthread_mutex_lock(&executor->lock);
     while (!executor->stopping || executor->queued + executor->running > 0) {
-        if (executor->limited)
-            resume_overdue(executor);
-        struct fiber *fiber = take_fiber(&executor->resumed);
+        if (executor->fibers.limited)
+            executor_fibers_look(&executor->fibers);
+        struct fiber *fiber = executor_fibers_take(&executor->fibers);
         if (fiber)
             go_on(executor, fiber);
         else if (has_work(executor))
@@ -361,8 +288,7 @@ static void fiber_is_ready(struct fiber_host *host, struct fiber *fiber)
 {
     struct executor *executor = (struct executor *)((char *)host - offsetof(struct executor, host));
     pthread_mutex_lock(&executor->lock);
-    limit_no_more(fiber);
-    add_fiber(&executor->resumed, fiber);
+    executor_fibers_go_on(&executor->fibers, fiber);
     struct carrier *carrier = wake_for_work(executor);
     pthread_mutex_unlock(&executor->lock);
     tell(carrier);
@@ -459,7 +385,7 @@ struct executor *executor_new(int64_t threads, int64_t queue_max)
     executor->options.fibers = true;
     executor->host.ready = fiber_is_ready;
     executor->awake_max = get_nprocs() > 2 ? get_nprocs() : 2;
-    executor->resumed.last = &executor->resumed.first;
+    executor_fibers_init(&executor->fibers);
     queue_init(&executor->ready);
     pthread_mutex_init(&executor->lock, NULL);
     condition_init(&executor->idle);
@@ -507,11 +433,7 @@ void executor_stop(struct executor *executor)
     executor->carriers = NULL;
     executor->idle_carriers = executor->standby = NULL;
     executor->started = 0;
-    while (executor->spare) {
-        struct fiber *fiber = executor->spare;
-        executor->spare = fiber->next;
-        fiber_destroy(fiber);
-    }
+    executor_fibers_clean_up(&executor->fibers);
 }
 
 void executor_destroy(struct executor *executor)

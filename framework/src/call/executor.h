@@ -48,7 +48,7 @@ enum executor_answer executor_submit(struct executor *executor, struct executor_
 /* For steps of work that was accepted already: never refuses while the executor runs. Any thread. */
 void executor_continue(struct executor *executor, struct executor_lane *lane, struct executor_task *task);
 
-/* The app's component "executor" (keys threads, queue, method_threads, method_queue). Made by weir_app_new(). */
+/* The app's component "executor" (keys threads, queue, method_threads, method_queue, fibers). Made by weir_app_new(). */
 struct executor *executor_add(struct weir_app *app, struct weir_component **ret_component);
 
 #endif
