@@ -72,7 +72,7 @@ enum weir_status idempotency_take_key(struct weir_call *call)
 {
     const char *text = weir_call_metadata(call, IDEMPOTENCY_KEY);
     if (text) {
-        const char *key;
+        const char *key = NULL;
         enum weir_status status = parse(call, text, &key);
         if (status == WEIR_OK && !call->service->proxy_to) /* a proxy passes on what came */
             call->message_id = key;
