@@ -211,6 +211,8 @@ class Shop:
     def check_exits(self):
         for name, statuses in self.exits.items():
             self.expect(f"exit statuses of {name}", statuses, [0] * len(statuses))
+            if any(statuses):
+                print(self.log(name))
 
 
 def run(*tests, shop=Shop):
