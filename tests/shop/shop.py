@@ -101,7 +101,8 @@ class Shop:
         process.wait()
 
     def stop_all(self):
-        for name in list(reversed(self.processes)):
+        """The last one first; the broker behind those that commit to it, also where it was started again."""
+        for name in sorted(reversed(self.processes), key=lambda name: name == "broker"):
             self.stop(name)
 
     def close(self):
