@@ -29,16 +29,29 @@ class World:
 
     def __init__(self, given):
         self.sent, self.prices, self.initial = given["sent"], given["prices"], given["initial"]
-        self.history, self.tables, self.records = given["history"], given["tables"], given["records"]
+        self.history = [entry for entry in given["history"] if not entry.get("under_way")]  # says: ask again
+        self.tables, self.records = given["tables"], given["records"]
         self.outbox, self.rejected, self.unsettled = given["outbox"], given["rejected"], given["unsettled"]
         self.clock_is_right = given["clock_is_right"]  # that of who gives records their times
         self.orders = index(self.tables["order.orders"], "order_id")
         self.items = {order: [[row["sku"], row["quantity"]] for row in sorted(rows, key=lambda row: row["line"])]
                       for order, rows in group(self.tables["order.order_items"], "order_id").items()}
+        self._name_keyed()
         self.answers = group(self.history, "order")
         self.events = collections.defaultdict(lambda: collections.defaultdict(dict))  # topic, key, message id: event
         for record in self.records:
             self.events[record["topic"]][record["key"]][record["message_id"]] = record["event"]
+
+    def _name_keyed(self):
+        """An order that was sent with a key is named by the shop: it is the one of its customer, who has no other."""
+        stored = group(self.tables["order.orders"], "customer_id")
+        good = group([entry for entry in self.history if entry["what"] in ("place", "again") and entry["status"] == 200], "order")
+        self.keys = {key: {"good": good[key], "told": {entry["body"]["orderId"] for entry in good[key]},
+                           "stored": {row["order_id"] for row in stored[wanted["customer"]]}}
+                     for key, wanted in self.sent.items() if wanted.get("keyed")}
+        names = {key: min(found["told"] or found["stored"] or {key}) for key, found in self.keys.items()}
+        self.sent = {names.get(order, order): wanted for order, wanted in self.sent.items()}
+        self.history = [{**entry, "order": names.get(entry["order"], entry["order"])} for entry in self.history]
 
     def state(self, order):
         return self.orders[order]["state"] if order in self.orders else None
@@ -105,6 +118,28 @@ def other_content_is_refused(world):
         for entry in world.answers.get(order, ()):
             if entry["what"] == "other" and entry["status"] == 200:
                 yield f"order {order} was accepted a second time, with other content"
+
+
+def one_order_for_a_key(world):
+    for key, found in world.keys.items():
+        for what, orders in (("was answered with", found["told"]), ("has made", found["stored"])):
+            if len(orders) > 1:
+                yield f"key {key} {what} {len(orders)} orders: {', '.join(sorted(orders))}"
+
+
+def answers_of_a_key_are_the_kept_one(world):
+    """Who asks after the kept answer was given gets it, and is told that it is an earlier one. Which one was kept says its trace:
+    where nothing could be kept (the order was confirmed without its client, and then the disk was full) the next one is."""
+    traces = {row["key"]: row["trace"][3:35] for row in world.tables["order.weir_idempotency"]
+              if row["status"] == 0 and row["method"].endswith("PlaceOrder")}
+    for key, found in world.keys.items():
+        kept = [entry for entry in found["good"] if entry["replayed"] or entry["trace"] == traces.get(key)]
+        since = min((entry["answered"] for entry in kept), default=None)
+        for entry in found["good"]:
+            if entry not in kept and since is not None and entry["sent"] > since:
+                yield f"key {key} was answered anew ({entry['what']}), though it had a kept answer"
+        if any(entry["body"] != kept[0]["body"] for entry in kept):
+            yield f"key {key} has kept answers that differ"
 
 
 ANSWERS = {"place": {200, 409}, "again": {200}, "other": {409, 422}, "cancel": {200, 409}, "get": {200}}
@@ -318,7 +353,8 @@ def nothing_is_set_aside(world):
 
 RULES = [
     accepted_orders_are_kept, refused_orders_have_no_effect, orders_are_what_was_sent, answers_are_what_was_sent,
-    other_content_is_refused, no_answer_is_strange, accepted_orders_are_found, cancels_are_what_was_told, every_order_is_settled,
+    other_content_is_refused, one_order_for_a_key, answers_of_a_key_are_the_kept_one, no_answer_is_strange,
+    accepted_orders_are_found, cancels_are_what_was_told, every_order_is_settled,
     one_shipment_for_each_paid_order, points_of_each_paid_order, each_paid_order_is_recommended_by_once, stock_is_conserved,
     no_reservation_without_its_order, money_is_conserved, each_event_is_out_once, events_say_what_is_stored,
     events_keep_their_order, events_stay_with_their_partition, stored_events_are_on_the_broker, nothing_is_set_aside,

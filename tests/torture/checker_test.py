@@ -8,10 +8,16 @@ import checker
 import plan
 
 A, B, C, D = "order-a", "order-b", "order-c", "order-d"  # completed, cancelled, rejected, completed
+KEY = "key-of-d"  # D was sent with it instead of an id
+FIRST, SECOND = "1" * 32, "2" * 32  # traces
 
 
 def answer(order, what, status, body=None, sent=1.0):
     return {"order": order, "what": what, "way": "gateway", "sent": sent, "answered": sent + 0.1, "status": status, "body": body}
+
+
+def keyed(what, status, trace, body=None, sent=1.0, **more):
+    return {**answer(KEY, what, status, body, sent), "trace": trace, "replayed": False, **more}
 
 
 def body(order, customer, items):
@@ -42,18 +48,21 @@ def good():
     return {
         "prices": {"tea": 700, "mug": 900}, "initial": {"tea": 100, "mug": 100}, "unsettled": [], "clock_is_right": True,
         "sent": {A: {"customer": "ada", "items": ab}, B: {"customer": "bob", "items": ab}, C: {"customer": "cy", "items": d},
-                 D: {"customer": "dan", "items": d}},
+                 KEY: {"customer": "dan", "items": d, "keyed": True}},
         "history": [
             answer(A, "place", None), answer(A, "place", 200, body(A, "ada", ab)),
             answer(A, "get", 200, body(A, "ada", ab), 2.0), answer(A, "other", 409, {}, 3.0),
             answer(B, "place", 200, body(B, "bob", ab)), answer(B, "cancel", 200, body(B, "bob", ab), 2.0),
-            answer(C, "place", 409, {}), answer(D, "place", 503, {}), answer(D, "place", 200, body(D, "dan", d)),
-            answer(D, "cancel", 409, {}, 5.0),
+            answer(C, "place", 409, {}), keyed("place", 503, "0" * 32, {}),
+            keyed("place", 409, "9" * 32, {}, under_way=True), keyed("place", 200, FIRST, body(D, "dan", d)),
+            keyed("again", 200, SECOND, body(D, "dan", d), 2.0, replayed=True), answer(KEY, "cancel", 409, {}, 5.0),
         ],
         "tables": {
             "order.orders": [order(A, 4, "ada", 2300), order(B, 5, "bob", 2300), order(C, 2, "cy", 0), order(D, 4, "dan", 700)],
             "order.order_items": [{"order_id": o, "line": line, "sku": sku, "quantity": quantity}
                                   for o, items in ((A, ab), (B, ab), (C, d), (D, d)) for line, (sku, quantity) in enumerate(items)],
+            "order.weir_idempotency": [
+                {"key": KEY, "method": "shop.order.v1.OrderService/PlaceOrder", "status": 0, "trace": f"00-{FIRST}-{'3' * 16}-00"}],
             "inventory.stock": [
                 {"sku": "tea", "on_hand": 97, "reserved": 0, "deducted": 5, "restocked": 2},
                 {"sku": "mug", "on_hand": 99, "reserved": 0, "deducted": 2, "restocked": 1}],
@@ -132,12 +141,41 @@ class EachRule(unittest.TestCase):
         self.expect("orders_are_what_was_sent", "order order-a costs 2299, not 2300")
 
     def test_answers_are_what_was_sent(self):
-        self.world["history"].append(answer(D, "again", 200, {**body(D, "dan", [["tea", 1]]), "createdAt": "later"}, 4.0))
-        self.expect("answers_are_what_was_sent", "order order-d was answered as made at 2 times: 2026-01-01T00:00:00Z, later")
+        self.world["history"].append(answer(B, "again", 200, {**body(B, "bob", [["tea", 2], ["mug", 1]]), "createdAt": "later"}, 4.0))
+        self.expect("answers_are_what_was_sent", "order order-b was answered as made at 2 times: 2026-01-01T00:00:00Z, later")
 
     def test_other_content_is_refused(self):
         self.world["history"].append(answer(A, "other", 200, body(A, "ada", [["tea", 2], ["mug", 1]]), 4.0))
         self.expect("other_content_is_refused", "order order-a was accepted a second time, with other content")
+
+    def test_a_key_makes_a_second_order(self):
+        self.tables["order.orders"].append(order("order-e", 2, "dan", 0))
+        self.expect("one_order_for_a_key", "key key-of-d has made 2 orders: order-d, order-e")
+
+    def test_a_key_is_answered_with_two_orders(self):
+        self.world["history"].append(keyed("again", 200, SECOND, body("order-e", "dan", [["tea", 1]]), 3.0, replayed=True))
+        self.expect("one_order_for_a_key", "key key-of-d was answered with 2 orders: order-d, order-e")
+
+    def test_the_order_of_a_key_is_lost(self):
+        remove(self.tables["order.orders"], order_id=D)
+        self.expect("accepted_orders_are_kept", "order order-d was answered with 200 and is not stored")
+
+    def test_a_key_whose_customer_heard_nothing_makes_no_second_order(self):
+        remove(self.world["history"], order=KEY)
+        self.tables["order.orders"].append(order("order-e", 2, "dan", 0))
+        self.expect("one_order_for_a_key", "key key-of-d has made 2 orders: order-d, order-e")
+
+    def test_a_later_answer_of_a_key_does_not_say_that_it_is_one(self):
+        self.world["history"].append(keyed("again", 200, "4" * 32, body(D, "dan", [["tea", 1]]), 3.0))
+        self.expect("answers_of_a_key_are_the_kept_one", "key key-of-d was answered anew (again), though it had a kept answer")
+
+    def test_a_later_answer_of_a_key_is_another_one(self):
+        self.world["history"].append(keyed("again", 200, SECOND, {**body(D, "dan", [["tea", 1]]), "state": "?"}, 3.0, replayed=True))
+        self.expect("answers_of_a_key_are_the_kept_one", "key key-of-d has kept answers that differ")
+
+    def test_an_answer_before_the_kept_one_is_no_harm(self):
+        self.world["history"].append(keyed("place", 200, "4" * 32, body(D, "dan", [["tea", 1]]), 0.5))
+        self.assertEqual(checker.check(self.world), {})
 
     def test_no_answer_is_strange(self):
         self.world["history"].append(answer(A, "place", 400, {}, 4.0))

@@ -7,6 +7,7 @@ import threading
 import time
 
 ANSWER_WITHIN = 15  # seconds; then the customer thinks that nothing came
+UNDER_WAY = -1  # another request with its Idempotency-Key is not answered yet: ask again
 
 
 class Client:
@@ -17,11 +18,11 @@ class Client:
         self.history = []
         self.file = open(history_path, "w", encoding="utf-8")
         self.began = None
-        self.under_way = self.placed = self.accepted = self.refused = 0
-        self.hurry = False  # the shop is healthy again: give it at most until `last_call`
-        self.last_call = None
+        self.placed = 0
+        self.last_call = None  # the shop is healthy again: give it at most until then
         self.thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self.failure = None
+        self.ids = {}  # of orders with a key, as they were answered
 
     def start(self):
         self.thread.start()
@@ -60,7 +61,7 @@ class Client:
             return
         if order.cancel_after >= 0:
             await asyncio.sleep(order.cancel_after)
-            await self._until_known(order, "cancel", order.way, "POST", f"/v1/orders/{order.order_id}:cancel",
+            await self._until_known(order, "cancel", order.way, "POST", f"/v1/orders/{self.id_of(order)}:cancel",
                                     {"reason": "torture"})
         if order.again_after >= 0:
             await asyncio.sleep(order.again_after)
@@ -68,7 +69,10 @@ class Client:
         if order.other_content:
             await self._until_known(order, "other", order.way, "POST", "/v1/orders",
                                     {**body_of(order), "customerId": order.customer + "-other"})
-        await self._until_known(order, "get", order.way, "GET", f"/v1/orders/{order.order_id}", None)
+        await self._until_known(order, "get", order.way, "GET", f"/v1/orders/{self.id_of(order)}", None)
+
+    def id_of(self, order):
+        return self.ids.get(order.order_id, order.order_id)
 
     async def _place(self, order, way, what="place"):
         return await self._until_known(order, what, way, "POST", "/v1/orders", body_of(order))
@@ -79,7 +83,7 @@ class Client:
         pause = 0.2
         while True:
             status = await self._ask(order, what, way, method, path, body)
-            if status is not None and status < 500 and status != 429:
+            if status is not None and status < 500 and status not in (429, UNDER_WAY):
                 return status
             if what == "place" and order.gives_up and not order.twice:
                 return None
@@ -91,41 +95,49 @@ class Client:
 
     async def _ask(self, order, what, way, method, path, body):
         entry = {"order": order.order_id, "what": what, "way": way, "sent": self._now()}
+        headers = {}
+        if order.keyed and path == "/v1/orders":
+            entry["trace"] = f"{random.getrandbits(128):032x}"
+            headers = {"Idempotency-Key": f'"{order.order_id}"', "traceparent": f"00-{entry['trace']}-00f067aa0ba902b7-00"}
         try:
-            entry["status"], entry["body"] = await asyncio.wait_for(self._request(way, method, path, body), ANSWER_WITHIN)
+            entry["status"], told, entry["body"] = await asyncio.wait_for(
+                self._request(way, method, path, body, headers), ANSWER_WITHIN)
+            entry["replayed"], entry["under_way"] = told.get("idempotent-replayed") == "true", (
+                bool(headers) and entry["status"] == 409 and "retry-after" in told)
         except (OSError, EOFError, ValueError, asyncio.TimeoutError) as problem:
             entry["status"], entry["error"] = None, f"{type(problem).__name__} {problem}".strip()
         entry["answered"] = self._now()
         self.history.append(entry)
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()
-        if what == "place":
-            self.accepted += entry["status"] == 200
-            self.refused += entry["status"] == 409
-        return entry["status"]
+        if headers and entry["status"] == 200 and what != "other":
+            self.ids.setdefault(order.order_id, entry["body"]["orderId"])
+        return UNDER_WAY if entry.get("under_way") else entry["status"]
 
     def _now(self):
         return round(time.monotonic() - self.began, 4)
 
-    async def _request(self, way, method, path, body):
+    async def _request(self, way, method, path, body, headers):
+        """Status, headers by their names in small letters, content."""
         host, port = self.addresses[way].split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
             content = b"" if body is None else json.dumps(body).encode()
-            writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
-                         f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content)
+            lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", "Content-Type: application/json",
+                     f"Content-Length: {len(content)}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+            writer.write("\r\n".join(lines).encode() + content)
             answer = await reader.read(-1)
         finally:
             writer.close()
         head, _, rest = answer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 "):
             raise EOFError("the connection ended without an answer")
-        lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
-        if not lengths or len(rest) != int(lengths[0]):
+        told = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head.decode().split("\r\n")[1:])}
+        if len(rest) != int(told.get("content-length", -1)):
             raise EOFError("the answer is not whole")
-        return int(head[9:12]), json.loads(rest) if rest else {}
+        return int(head[9:12]), told, json.loads(rest) if rest else {}
 
 
 def body_of(order):
-    return {"orderId": order.order_id, "customerId": order.customer,
+    return {**({} if order.keyed else {"orderId": order.order_id}), "customerId": order.customer,
             "items": [{"sku": sku, "quantity": quantity} for sku, quantity in order.items]}

@@ -8,7 +8,7 @@ import contents
 import kafka
 
 TABLES = {
-    "order": ["orders", "order_items"],
+    "order": ["orders", "order_items", "weir_idempotency"],
     "inventory": ["products", "stock", "reservations", "reservation_lines"],
     "payment": ["payments"],
     "logistics": ["shipments", "shipment_items"],

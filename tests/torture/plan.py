@@ -63,6 +63,7 @@ class Order:
     cancel_after: float  # seconds after it was accepted; -1: never
     again_after: float   # likewise: sent again
     other_content: bool  # after it was accepted: sent with other content, which must be refused
+    keyed: bool          # sent without an id of its own: `order_id` is its Idempotency-Key, and it has a customer of its own
 
 
 def _target(rng, kind, parts):
@@ -115,9 +116,12 @@ def orders(seed, seconds, rate, skus):
         rng = random.Random(f"order {seed} {number}")
         items = tuple((sku, rng.randint(1, 4)) for sku in rng.sample(skus, rng.choice([1, 2, 2, 3, 5])))
         fate = rng.random()
+        order_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+        customer = "mallory" if rng.random() < 0.02 else f"customer-{rng.randrange(200):03d}"
+        keyed = number % 2 == 1 and customer != "mallory"  # whose payments are declined by that name
         yield Order(
-            number=number, at=number / rate, order_id=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
-            customer="mallory" if rng.random() < 0.02 else f"customer-{rng.randrange(200):03d}", items=items,
+            number=number, at=number / rate, order_id=order_id, customer=f"{customer}-{number}" if keyed else customer, items=items,
             way=rng.choice(["gateway", "gateway", "gateway", "order", "order-2"]), twice=rng.random() < 0.05,
             gives_up=rng.random() < 0.05, cancel_after=round(rng.choice([0, 0.05, 0.5, 3, 10]), 3) if fate < 0.15 else -1,
-            again_after=round(rng.uniform(0, 5), 3) if 0.15 <= fate < 0.22 else -1, other_content=0.22 <= fate < 0.24)
+            again_after=round(rng.uniform(0, 5), 3) if 0.15 <= fate < 0.22 else -1, other_content=0.22 <= fate < 0.24,
+            keyed=keyed)

@@ -91,7 +91,7 @@ class Torture:
         self.settle(customers)
         self.again(customers, orders)
         self.end()
-        sent = {order.order_id: {"customer": order.customer, "items": order.items} for order in orders[:customers.placed]}
+        sent = {order.order_id: {"customer": order.customer, "items": order.items, "keyed": order.keyed} for order in orders[:customers.placed]}
         # Kafka's own; the development broker takes the producer's word, and begins anew with what waits (docs/reliability.md).
         clock_is_right = self.options.parts == "kafka"
         given = collect.world(self.database, self.recorder, customers.history, sent, before, clock_is_right)
