@@ -10,7 +10,7 @@
 #include <weir/export.h>
 
 /* Reads NAME.yaml (or --config FILE), the environment and the flags. What they ask for (--help, --version,
- * --check-config, --print-config, --plan), and what is wrong with them, is told by weir_app_run(), when all
+ * --check-config, --print-config, --plan, --migrate), and what is wrong with them, is told by weir_app_run(), when all
  * components have been added: so between the two do nothing that --help should not. Adds the base component
  * "admin" (health, readiness, metrics) and the "executor". Never NULL. Caller owns the result, until
  * weir_app_run(). */

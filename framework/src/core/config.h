@@ -14,12 +14,14 @@ struct config;
 /* What the command line asks for. */
 enum config_mode {
     CONFIG_RUN,
-    CONFIG_HELP,    /* --help: usage, every section with its keys, defaults and units */
-    CONFIG_VERSION, /* --version */
-    CONFIG_CHECK,   /* --check-config: says "configuration is good" or all that is wrong */
-    CONFIG_PRINT,   /* --print-config: each key with its value and where it comes from, secrets as *** */
-    CONFIG_PLAN,    /* --plan or --plan=FORMAT */
-    CONFIG_UPGRADE, /* --upgrade: the running process hands over to a new one */
+    CONFIG_HELP,        /* --help: usage, every section with its keys, defaults and units */
+    CONFIG_VERSION,     /* --version */
+    CONFIG_CHECK,       /* --check-config: says "configuration is good" or all that is wrong */
+    CONFIG_PRINT,       /* --print-config: each key with its value and where it comes from, secrets as *** */
+    CONFIG_PLAN,        /* --plan or --plan=FORMAT */
+    CONFIG_UPGRADE,     /* --upgrade: the running process hands over to a new one */
+    CONFIG_MIGRATE,     /* --migrate: databases are brought up to date */
+    CONFIG_MIGRATE_DRY, /* --migrate=dry-run: what that would do */
 };
 
 struct config *config_new(const char *app_name);

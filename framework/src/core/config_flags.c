@@ -8,7 +8,7 @@
 static const char *const known_variables[] = {"WEIR_CONFIG", "WEIR_DESCRIPTORS", "WEIR_NO_INSTALL"};
 
 static const char *const known_flags[] = {"--config",       "--help", "--version", "--check-config",
-                                          "--print-config", "--plan", "--upgrade"};
+                                          "--print-config", "--plan", "--upgrade", "--migrate"};
 
 static bool is_known_variable(const char *name)
 {
@@ -86,6 +86,14 @@ static void read_plan(struct config *config, const char *equals)
                        config_quoted(config, equals + 1));
 }
 
+static void read_migrate(struct config *config, const char *equals)
+{
+    config->mode = equals ? CONFIG_MIGRATE_DRY : CONFIG_MIGRATE;
+    if (equals && strcmp(equals + 1, "dry-run") != 0)
+        config_add_problem(config, "command line: --migrate: expected nothing or dry-run, found %s",
+                           config_quoted(config, equals + 1));
+}
+
 static void read_unknown(struct config *config, const char *word, const char *name)
 {
     if (word[0] != '-') {
@@ -133,6 +141,8 @@ static void read_word(struct words *words)
         config->file_named = true;
     } else if (strcmp(name, "--plan") == 0) {
         read_plan(config, equals);
+    } else if (strcmp(name, "--migrate") == 0) {
+        read_migrate(config, equals);
     } else if (strncmp(name, "--", 2) == 0 && strchr(name, '.')) {
         read_key(words, name, equals);
     } else if (!read_mode(config, name)) {

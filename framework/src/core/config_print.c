@@ -164,6 +164,7 @@ void config_help(const struct config *config, FILE *out)
             "  --plan[=text|json|dot|kubernetes|systemd]\n                           shows how it would "
             "start and "
             "stop, and ends\n"
+            "  --migrate[=dry-run]      brings the databases up to date, or shows what is due, and ends\n"
             "  --upgrade                the running service hands over to a new process, without a gap\n"
             "  --version                shows the version, and ends\n"
             "  --help                   shows this, and ends\n"

@@ -35,6 +35,10 @@ struct sql_backend {
 
     /* ---- The component's: each may block within the context ---- */
 
+    /* Connects to what is there, makes and changes nothing, and gives a session that only reads; NULL: the database is
+     * not there yet, and open() would make it. close() is called in any case. */
+    enum weir_status (*look)(struct weir_sql *db, struct weir_context *context,
+                             struct sql_session **ret_session, struct weir_error *err);
     /* Connects, and gives the session for migrations. Ready for what follows once migrated() was called. On failure
      * close() is called. */
     enum weir_status (*open)(struct weir_sql *db, struct weir_context *context,

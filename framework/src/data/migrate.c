@@ -9,6 +9,8 @@
 
 #include "data/tables.h"
 
+#define LINE_MAX_SIZE 100
+
 /* One list: the service's, or weir's own tables. */
 struct migration {
     struct weir_sql *db;
@@ -30,6 +32,24 @@ static void checksum(const char *text, char ret_checksum[17])
     for (; *text; text++)
         hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
     snprintf(ret_checksum, 17, "%016" PRIx64, hash);
+}
+
+/* A text's first line that says something. */
+static struct weir_bytes first_line(const char *text)
+{
+    text += strspn(text, " \t\r\n");
+    return weir_bytes(text, strcspn(text, "\r\n"));
+}
+
+static void tell(const struct migration *migration, int64_t number, const char *what,
+                 struct migrate_report *report)
+{
+    struct weir_bytes line = first_line(migration->texts[number - 1]);
+    bool whole = line.size <= LINE_MAX_SIZE;
+    report->count++;
+    weir_buffer_printf(report->lines, "%s: %s migration %lld (%s): %.*s%s\n", migration->db->name, what,
+                       (long long)number, migration->owner, whole ? (int)line.size : LINE_MAX_SIZE,
+                       (const char *)line.data, whole ? "" : "...");
 }
 
 static enum weir_status check_one(const struct migration *migration, int64_t number, int64_t expected,
@@ -97,7 +117,8 @@ static enum weir_status apply(const struct migration *migration, int64_t number,
 }
 
 /* One transaction: sees what others did meanwhile, applies the next one. */
-static enum weir_status step(const struct migration *migration, bool *ret_more, struct weir_error *err)
+static enum weir_status step(const struct migration *migration, struct migrate_report *report, bool *ret_more,
+                             struct weir_error *err)
 {
     const struct sql_backend *backend = migration->db->backend;
     enum weir_status status = backend->migration(migration->session, MIGRATION_BEGIN, err);
@@ -112,6 +133,8 @@ static enum weir_status step(const struct migration *migration, bool *ret_more, 
         status = apply(migration, applied + 1, err);
     if (status == WEIR_OK)
         status = backend->migration(migration->session, MIGRATION_COMMIT, err);
+    if (status == WEIR_OK && *ret_more && report)
+        tell(migration, applied + 1, "applied", report);
 
     struct weir_error ignored = {0};
     if (status != WEIR_OK)
@@ -137,14 +160,15 @@ static struct migration list_of(struct weir_sql *db, struct sql_session *session
     return list;
 }
 
-enum weir_status migrate(struct weir_sql *db, struct sql_session *session, struct weir_error *err)
+enum weir_status migrate(struct weir_sql *db, struct sql_session *session, struct migrate_report *report,
+                         struct weir_error *err)
 {
     enum weir_status status = db->backend->migration(session, MIGRATION_ENTER, err);
     for (int i = 0; i < 2; i++) {
         struct migration list = list_of(db, session, i == 0);
         bool more = true;
         while (status == WEIR_OK && more)
-            status = step(&list, &more, err);
+            status = step(&list, report, &more, err);
     }
     struct weir_error ignored = {0};
     enum weir_status restored = db->backend->migration(session, MIGRATION_LEAVE, &ignored);
@@ -153,4 +177,21 @@ enum weir_status migrate(struct weir_sql *db, struct sql_session *session, struc
         status = restored;
     }
     return status;
+}
+
+enum weir_status migrate_dry(struct weir_sql *db, struct sql_session *session, struct migrate_report *report,
+                             struct weir_error *err)
+{
+    bool any = false;
+    if (session && db->backend->has_table(session, "weir_migrations", &any, err) != WEIR_OK)
+        return err->status;
+    for (int i = 0; i < 2; i++) {
+        struct migration list = list_of(db, session, i == 0);
+        int64_t applied = 0;
+        if (any && check_applied(&list, &applied, err) != WEIR_OK)
+            return err->status;
+        while (applied < list.known)
+            tell(&list, ++applied, "would apply", report);
+    }
+    return WEIR_OK;
 }

@@ -61,6 +61,15 @@ static enum weir_status postgres_open(struct weir_sql *db, struct weir_context *
     return status;
 }
 
+/* weir makes no database: one that is not there is an error, which says so. */
+static enum weir_status postgres_look(struct weir_sql *db, struct weir_context *context,
+                                      struct sql_session **ret_session, struct weir_error *err)
+{
+    if (postgres_open(db, context, ret_session, err) == WEIR_OK)
+        pg_begin(connection_of(*ret_session), "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    return err->status;
+}
+
 static enum weir_status postgres_migrated(struct weir_sql *db, struct sql_session *session,
                                           struct weir_context *context, struct weir_error *err)
 {
@@ -286,6 +295,7 @@ static int64_t postgres_last_id(struct sql_session *session)
 
 const struct sql_backend postgres_backend = {
     .name = "postgres",
+    .look = postgres_look,
     .open = postgres_open,
     .migrated = postgres_migrated,
     .close = postgres_close,

@@ -94,12 +94,12 @@ const struct sql_backend *sql_backend_of(const char *name, const char *url, stru
 }
 
 static enum weir_status open_and_migrate(struct weir_sql *db, struct weir_context *context,
-                                         struct weir_error *err)
+                                         struct migrate_report *report, struct weir_error *err)
 {
     struct sql_session *session = NULL;
     enum weir_status status = db->backend->open(db, context, &session, err);
     if (status == WEIR_OK)
-        status = migrate(db, session, err);
+        status = migrate(db, session, report, err);
     if (status == WEIR_OK)
         status = statements_check(db, session, db->settings.statements, err);
     if (status == WEIR_OK)
@@ -113,7 +113,7 @@ static enum weir_status sql_start(void *self, struct weir_context *context, stru
     db->backend = sql_backend_of(db->name, db->settings.url, err);
     if (!db->backend)
         return err->status;
-    enum weir_status status = open_and_migrate(db, context, err);
+    enum weir_status status = open_and_migrate(db, context, NULL, err);
     if (status == WEIR_OK) {
         pthread_mutex_lock(&db->lock);
         db->open = true;
@@ -126,6 +126,32 @@ static enum weir_status sql_start(void *self, struct weir_context *context, stru
     }
     if (status != WEIR_OK)
         close_all(db);
+    return status;
+}
+
+static enum weir_status look(struct weir_sql *db, struct weir_context *context, struct migrate_report *report,
+                             struct weir_error *err)
+{
+    struct sql_session *session = NULL;
+    if (db->backend->look(db, context, &session, err) != WEIR_OK)
+        return err->status;
+    if (!session)
+        weir_buffer_printf(report->lines, "%s: the database is not there yet, and would be made\n", db->name);
+    return migrate_dry(db, session, report, err);
+}
+
+enum weir_status sql_migrate(void *self, struct weir_context *context, bool dry,
+                             struct weir_buffer *ret_lines, int64_t *ret_count, struct weir_error *err)
+{
+    struct weir_sql *db = self;
+    struct migrate_report report = {.lines = ret_lines};
+    db->backend = sql_backend_of(db->name, db->settings.url, err);
+    if (!db->backend)
+        return err->status;
+    enum weir_status status =
+        dry ? look(db, context, &report, err) : open_and_migrate(db, context, &report, err);
+    close_all(db);
+    *ret_count += report.count;
     return status;
 }
 

@@ -57,6 +57,7 @@ struct weir_sql {
 /* Without an app: for weir_sql_add() and for tests. */
 struct weir_sql *sql_new(const char *name, const struct sql_settings *settings);
 extern const struct weir_component_ops sql_ops;
+component_migrate_fn sql_migrate;
 
 /* Transactions and reads for weir's own threads, which have no call. Errors are then only in sql_error(). */
 struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct weir_context *context,

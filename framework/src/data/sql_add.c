@@ -100,6 +100,7 @@ struct weir_sql *weir_sql_add(struct weir_app *app, const char *name, const stru
     memcpy(component.needs, options->needs, sizeof component.needs);
     component_add(app, &db->component, name, &sql_ops, db, &component);
     component_is(&db->component, COMPONENT_SQL);
+    component_migrates(&db->component, sql_migrate);
     if (db->component.name)
         db->name = db->component.name;
     return db;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weir/clock.h>
 
@@ -60,8 +61,8 @@ static enum weir_status believe_log(struct weir_sql *db, struct connection *conn
     return status;
 }
 
-static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *context,
-                                    struct sql_session **ret_session, struct weir_error *err)
+/* What every way to open it needs. */
+static enum weir_status prepare(struct weir_sql *db, struct weir_error *err)
 {
     struct sqlite *sqlite = NEW(struct sqlite);
     db->state = sqlite;
@@ -73,6 +74,37 @@ static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *co
     if (strcmp(sqlite->path, ":memory:") == 0)
         return weir_fail(err, WEIR_INVALID_ARGUMENT,
                          "%s: a database in memory has one connection only; use a file", db->name);
+    return WEIR_OK;
+}
+
+/* The last one that closes the database writes the log into it: not who only looks at what somebody has left. */
+static enum weir_status sqlite_look(struct weir_sql *db, struct weir_context *context,
+                                    struct sql_session **ret_session, struct weir_error *err)
+{
+    if (prepare(db, err) != WEIR_OK)
+        return err->status;
+    const char *path = sqlite_of(db)->path;
+    if (access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return WEIR_OK;
+    struct connection_options options = options_of(db);
+    options.read_only = options.looks = true;
+    bool has_log = files_has_log(path);
+    struct connection *connection = &sqlite_of(db)->writer.connection;
+    if (connection_open(connection, &options, context, err) != WEIR_OK)
+        return err->status;
+    if (has_log)
+        sqlite3_db_config(connection->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    connection_work_for(connection, context, weir_context_left_ms(context));
+    *ret_session = session_of(connection);
+    return WEIR_OK;
+}
+
+static enum weir_status sqlite_open(struct weir_sql *db, struct weir_context *context,
+                                    struct sql_session **ret_session, struct weir_error *err)
+{
+    if (prepare(db, err) != WEIR_OK)
+        return err->status;
+    struct sqlite *sqlite = sqlite_of(db);
     if (files_make_folders(db->name, sqlite->path, err) != WEIR_OK)
         return err->status;
 
@@ -365,6 +397,7 @@ static int64_t sqlite_last_id(struct sql_session *session)
 
 const struct sql_backend sqlite_backend = {
     .name = "sqlite",
+    .look = sqlite_look,
     .open = sqlite_open,
     .migrated = sqlite_migrated,
     .close = sqlite_close,

@@ -190,8 +190,9 @@ enum weir_status connection_open(struct connection *connection, const struct con
 {
     *connection = (struct connection){.name = options->name, .cut = options->cut};
     connection_work_for(connection, context, 5000);
-    int code = sqlite3_open_v2(options->path, &connection->handle,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(
+        options->path, &connection->handle,
+        SQLITE_OPEN_READWRITE | (options->looks ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX, NULL);
     enum weir_status status;
     if (code != SQLITE_OK)
         status = weir_fail(err, WEIR_UNAVAILABLE, "%s: cannot open %s: %s", options->name, options->path,

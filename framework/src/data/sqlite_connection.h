@@ -48,6 +48,7 @@ struct connection {
 struct connection_options {
     const char *path;
     bool read_only;
+    bool looks;              /* with read_only: makes no file, and leaves the write-ahead log as it is */
     const char *synchronous; /* "full", "normal" */
     const char *name;
     const atomic_bool *cut;

@@ -230,6 +230,12 @@ void component_is(struct weir_component *component, enum component_kind kind)
     component->kind = kind;
 }
 
+void component_migrates(struct weir_component *component, component_migrate_fn *migrate)
+{
+    if (component->index != TOO_LATE)
+        component->app->parts[component->index]->migrate = migrate;
+}
+
 void component_needs(struct weir_component *component, const void *on)
 {
     if (component->index != TOO_LATE)

@@ -32,6 +32,7 @@ struct app_part {
     struct weir_component *owned;     /* made by weir_component_add(); freed with the app */
     char *name;
     const struct weir_component_ops *ops;
+    component_migrate_fn *migrate; /* NULL: has nothing to migrate */
     void *self;
     struct weir_component_options options;
     const void **needs;
@@ -97,6 +98,10 @@ struct plan *app_plan(struct weir_app *app);
 /* The modes that end the process themselves, and all that is wrong. True when there is nothing to run; then
  * `ret_status` is the exit status. app_modes.c */
 bool app_only_says(struct weir_app *app, int *ret_status);
+
+/* --migrate. Returns the exit status; of a dry run APP_MIGRATIONS_DUE when there are some. app_migrate.c */
+#define APP_MIGRATIONS_DUE 2
+int app_migrate(struct weir_app *app, bool dry);
 
 /* Once everything is up. app_reload.c */
 void app_reload_if_asked(struct weir_app *app);

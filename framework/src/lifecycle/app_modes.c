@@ -125,6 +125,8 @@ bool app_only_says(struct weir_app *app, int *ret_status)
         print_plan(app);
     else if (mode == CONFIG_UPGRADE)
         *ret_status = handover_command(app->name, app->options.control);
+    else if (mode == CONFIG_MIGRATE || mode == CONFIG_MIGRATE_DRY)
+        *ret_status = app_migrate(app, mode == CONFIG_MIGRATE_DRY);
     return mode != CONFIG_RUN;
 }
 

@@ -56,6 +56,15 @@ void app_mistake(struct weir_app *app, const char *format, ...) WEIR_PRINTF(2, 3
 /* No `--upgrade` while this component is part of the app; `why` says so to whoever asks, and lives as long. */
 void component_refuse_upgrade(struct weir_component *component, const char *why);
 
+/* What `--migrate` does with a component: called instead of its start, and leaves nothing open. Appends a line to
+ * `ret_lines` for each migration that it has applied, or that a dry run finds due, and adds their number to
+ * `ret_count`, also when it fails. A dry run changes nothing. */
+struct weir_buffer;
+typedef enum weir_status component_migrate_fn(void *self, struct weir_context *context, bool dry,
+                                              struct weir_buffer *ret_lines, int64_t *ret_count,
+                                              struct weir_error *err);
+void component_migrates(struct weir_component *component, component_migrate_fn *migrate);
+
 /* ---- Outages ----
  *
  * A component that is up but cannot do its work for now says so, whatever its kind: a database that is locked by

@@ -47,6 +47,7 @@ static void an_unknown_name_is_told_with_its_place_and_what_was_meant(void **sta
          "t.yaml: cannot open: No such file or directory\n"},
         {{.flags = "--plan=svg"},
          "command line: --plan: expected text, json, dot, kubernetes or systemd, found \"svg\"\n"},
+        {{.flags = "--migrate=now"}, "command line: --migrate: expected nothing or dry-run, found \"now\"\n"},
     };
     TELL(mistakes);
 }

@@ -217,6 +217,8 @@ static void the_command_line_gives_the_mode(void **state)
         {"--plan=dot", CONFIG_PLAN, "dot"},
         {"--plan=kubernetes", CONFIG_PLAN, "kubernetes"},
         {"--plan=systemd", CONFIG_PLAN, "systemd"},
+        {"--migrate", CONFIG_MIGRATE, "text"},
+        {"--migrate=dry-run", CONFIG_MIGRATE_DRY, "text"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         void *mine;

@@ -128,11 +128,24 @@ static void what_cannot_be_published_is_kept_for_the_next_process(void **state)
     assert_int_equal(kit_number(&f->kit, "SELECT published FROM weir_outbox_state"), 2 * EVENTS);
 }
 
+static void an_app_that_migrates_starts_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const char *brokers = "127.0.0.1:1";
+    assert_int_equal(run_in_child(f->kit.url, brokers, "--migrate=dry-run"), 2); /* some are due */
+    assert_int_equal(run_in_child(f->kit.url, brokers, "--migrate"), 0);
+    assert_int_equal(run_in_child(f->kit.url, brokers, "--migrate=dry-run"), 0);
+    assert_int_equal(run_in_child("sqlite:/dev/null/x/y.db", brokers, "--migrate"), 69);
+    assert_int_equal(kit_start(&f->kit), WEIR_OK);
+    assert_int_equal(kit_number(&f->kit, "SELECT count(*) FROM done"), 0); /* the driver did not run */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_cannot_be_published_is_kept_for_the_next_process, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_app_that_migrates_starts_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,21 @@ enum weir_status kit_start(struct kit *kit)
     return status;
 }
 
+const char *kit_migrate(struct kit *kit, bool dry)
+{
+    struct weir_sql *db = sql_new("db", &kit->settings);
+    int64_t count = 0, lines = 0;
+    weir_buffer_free(&kit->lines);
+    kit->error = (struct weir_error){0};
+    enum weir_status status = sql_migrate(db, &kit->context, dry, &kit->lines, &count, &kit->error);
+    assert_int_equal(status, kit->error.status);
+    sql_ops.destroy(db);
+    for (const char *at = weir_buffer_text(&kit->lines); (at = strstr(at, " migration ")); at++)
+        lines++;
+    assert_int_equal(count, lines);
+    return weir_buffer_text(&kit->lines);
+}
+
 struct weir_work kit_stop(struct kit *kit)
 {
     struct weir_work work = {0};
@@ -59,6 +74,7 @@ void kit_close(struct kit *kit)
             unlinkat(dirfd(folder), entry->d_name, 0);
     closedir(folder);
     rmdir(kit->folder);
+    weir_buffer_free(&kit->lines);
     context_clean_up(&kit->context);
 }
 

@@ -18,6 +18,7 @@ struct kit {
     struct weir_context context; /* for starting and stopping: has all the time */
     struct weir_sql *db;         /* NULL: not started */
     struct weir_error error;
+    struct weir_buffer lines; /* of kit_migrate() */
 };
 
 /* Full durability, groups of 64, two readers; `migrations` NULL: the table `items (id INTEGER PRIMARY KEY, n
@@ -25,6 +26,8 @@ struct kit {
 void kit_open(struct kit *kit, const char *const *migrations);
 /* Starts a database at the kit's url; kit->error when it fails. */
 enum weir_status kit_start(struct kit *kit);
+/* What `--migrate` says of the database at the kit's url, whatever else has it open; kit->error when it fails. */
+const char *kit_migrate(struct kit *kit, bool dry);
 /* Quiesce, drain, finish, destroy. */
 struct weir_work kit_stop(struct kit *kit);
 void kit_close(struct kit *kit);

@@ -2,6 +2,7 @@
 #include "kit.h"
 #include "postgres_kit.h"
 
+#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -385,6 +386,32 @@ static void a_server_that_is_frozen_holds_nobody_past_the_deadline(void **state)
     wait_until_it_serves(f);
 }
 
+static void a_dry_run_says_what_is_due_waits_for_nobody_and_changes_nothing(void **state)
+{
+    NEEDS_SERVER;
+    struct fixture *f = *state;
+    static const char *list[] = {"", "CREATE TABLE more (id INTEGER)\nWITHOUT ROWID", NULL};
+    list[0] = items[0];
+    f->kit.settings.migrations = list;
+    PGconn *other = PQconnectdb(f->url); /* migrates */
+    PQclear(PQexec(other, "BEGIN; SELECT pg_advisory_xact_lock(2003134834)"));
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(kit_migrate(&f->kit, true),
+                            "db: would apply migration 2 (service): CREATE TABLE more (id INTEGER)\n");
+    PQfinish(other);
+    assert_string_equal(kit_migrate(&f->kit, false),
+                        "db: applied migration 2 (service): CREATE TABLE more (id INTEGER)\n");
+    assert_string_equal(kit_migrate(&f->kit, true), "");
+    assert_int_equal(f->kit.error.status, WEIR_OK);
+
+    char nowhere[160];
+    snprintf(nowhere, sizeof nowhere, "postgresql:///nowhere?host=%s&user=weir", server.folder);
+    f->kit.settings.url = nowhere;
+    assert_string_equal(kit_migrate(&f->kit, true), "");
+    assert_non_null(strstr(f->kit.error.text, "database \"nowhere\" does not exist"));
+    f->kit.settings.url = f->url;
+}
+
 static void a_migration_that_fails_leaves_nothing_and_a_changed_one_is_refused(void **state)
 {
     NEEDS_SERVER;
@@ -473,6 +500,7 @@ int main(void)
         TEST(a_full_pool_is_waited_for_until_the_deadline),
         TEST(a_server_that_was_killed_is_away_at_once_and_back_by_itself),
         TEST(a_server_that_is_frozen_holds_nobody_past_the_deadline),
+        TEST(a_dry_run_says_what_is_due_waits_for_nobody_and_changes_nothing),
         TEST(a_migration_that_fails_leaves_nothing_and_a_changed_one_is_refused),
         TEST(a_start_waits_for_the_server_and_says_which_is_missing),
     };

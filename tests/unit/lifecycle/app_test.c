@@ -285,6 +285,8 @@ static void modes_say_what_they_are_asked_and_run_nothing(void **state)
         {"--plan=dot", "digraph \"child\" {"},
         {"--plan=kubernetes", "terminationGracePeriodSeconds: 32"},
         {"--plan=systemd", "TimeoutStopSec=27"},
+        {"--migrate", "nothing to migrate"},
+        {"--migrate=dry-run", "nothing to migrate"},
     };
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         struct child child;
