@@ -9,212 +9,14 @@
 
 #include "core/memory.h"
 #include "data/postgres_error.h"
+#include "data/postgres_pipeline.h"
 #include "data/postgres_text.h"
 #include "data/postgres_values.h"
 
-/* A cancellation wakes nobody here, so it is looked at as often. */
-#define LOOK_MS 20
 /* A commit under way may take so much longer than its call: an unknown outcome is worse than a little wait. */
 #define COMMIT_GRACE_NS (100 * WEIR_NS_PER_MS)
 /* Of what nobody waits for any more. */
 #define ROLLBACK_NS (500 * WEIR_NS_PER_MS)
-
-static enum weir_status context_status(struct pg_connection *connection)
-{
-    if (weir_now_ns() >= connection->until_ns)
-        return WEIR_DEADLINE_EXCEEDED;
-    if (!connection->context)
-        return WEIR_OK;
-    if (connection->cut && atomic_load_explicit(connection->cut, memory_order_relaxed))
-        return WEIR_CANCELLED;
-    enum weir_status status = weir_context_status(connection->context);
-    if (status != WEIR_OK && connection->grace_ns > 0) {
-        connection->until_ns = weir_now_ns() + connection->grace_ns;
-        connection->context = NULL; /* from now on that limit alone */
-        return WEIR_OK;
-    }
-    return status;
-}
-
-void pg_work_for(struct pg_connection *connection, struct weir_context *context)
-{
-    connection->context = context;
-    connection->until_ns = WEIR_NEVER;
-    connection->grace_ns = 0;
-}
-
-/* ---- Waiting ---- */
-
-static enum weir_status lost(struct pg_connection *connection, struct weir_error *err)
-{
-    char text[300];
-    connection->broken = true;
-    if (connection->committing)
-        return weir_fail(err, WEIR_UNKNOWN,
-                         "%s: the connection to the database was lost during the commit: outcome unknown",
-                         connection->name);
-    pg_one_line(PQerrorMessage(connection->handle), text, sizeof text);
-    return weir_fail(err, WEIR_UNAVAILABLE, "%s: the connection to the database was lost%s%s",
-                     connection->name, text[0] ? ": " : "", text);
-}
-
-static enum weir_status interrupted(struct pg_connection *connection, enum weir_status status,
-                                    struct weir_error *err)
-{
-    connection->broken = true;
-    if (connection->committing)
-        return weir_fail(err, WEIR_UNKNOWN, "%s: the time was over during the commit: outcome unknown",
-                         connection->name);
-    return weir_fail(err, status, "%s: a statement was interrupted: %s", connection->name,
-                     status == WEIR_CANCELLED ? "nobody waits for it any more" : "its time is over");
-}
-
-/* Until the socket is ready for one of `events`. */
-static enum weir_status wait_for_socket(struct pg_connection *connection, short events,
-                                        struct weir_error *err)
-{
-    for (;;) {
-        enum weir_status over = context_status(connection);
-        if (over != WEIR_OK)
-            return interrupted(connection, over, err);
-        int64_t deadline_ns =
-            connection->context ? weir_context_deadline_ns(connection->context) : WEIR_NEVER;
-        if (connection->until_ns < deadline_ns)
-            deadline_ns = connection->until_ns;
-        int64_t left_ms = (deadline_ns - weir_now_ns()) / WEIR_NS_PER_MS + 1;
-        struct pollfd socket = {.fd = PQsocket(connection->handle), .events = events};
-        if (poll(&socket, 1, left_ms < LOOK_MS ? (int)left_ms : LOOK_MS) > 0)
-            return WEIR_OK;
-    }
-}
-
-static enum weir_status flush(struct pg_connection *connection, struct weir_error *err)
-{
-    int left;
-    while ((left = PQflush(connection->handle)) == 1) {
-        if (wait_for_socket(connection, POLLIN | POLLOUT, err) != WEIR_OK)
-            return err->status;
-        if (!PQconsumeInput(connection->handle)) /* else both sides may wait for each other */
-            return lost(connection, err);
-    }
-    return left == 0 ? WEIR_OK : lost(connection, err);
-}
-
-static enum weir_status next_result(struct pg_connection *connection, PGresult **ret_result,
-                                    struct weir_error *err)
-{
-    while (PQisBusy(connection->handle)) {
-        if (wait_for_socket(connection, POLLIN, err) != WEIR_OK)
-            return err->status;
-        if (!PQconsumeInput(connection->handle))
-            return lost(connection, err);
-    }
-    *ret_result = PQgetResult(connection->handle);
-    if (!*ret_result && PQstatus(connection->handle) == CONNECTION_BAD)
-        return lost(connection, err);
-    return WEIR_OK;
-}
-
-/* ---- The queue ---- */
-
-static void clear_queue(struct pg_connection *connection)
-{
-    for (int i = 0; i < connection->queued; i++) {
-        free(connection->owned[i]);
-        connection->owned[i] = NULL;
-    }
-    connection->queued = 0;
-}
-
-/* What libpq refuses to send is the connection's end. */
-static enum weir_status was_queued(struct pg_connection *connection, int sent, const char *sql, bool own,
-                                   struct weir_error *err)
-{
-    if (!sent)
-        return lost(connection, err);
-    connection->owned[connection->queued] = own ? memory_strdup(sql) : NULL;
-    connection->queue[connection->queued] = own ? connection->owned[connection->queued] : sql;
-    connection->queued++;
-    return WEIR_OK;
-}
-
-/* Of weir's own, without parameters; the text is static. */
-static enum weir_status queue_control(struct pg_connection *connection, const char *sql,
-                                      struct weir_error *err)
-{
-    return was_queued(connection, PQsendQueryParams(connection->handle, sql, 0, NULL, NULL, NULL, NULL, 0),
-                      sql, false, err);
-}
-
-static void note_failure(struct pg_connection *connection, const PGresult *result, int at,
-                         struct weir_error *err)
-{
-    if (pg_is_out_of_date(result))
-        connection->forget_statements = true;
-    connection->committing = false; /* the server has skipped it, or says that it failed */
-    if (err->status == WEIR_OK)
-        pg_fail(connection->name, result, at < connection->queued ? connection->queue[at] : "", err);
-}
-
-/* FATAL ends the connection; whether the commit was before it nobody knows. */
-static bool is_fatal(const PGresult *result)
-{
-    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-    return !severity || strcmp(severity, "ERROR") != 0;
-}
-
-/* The server's answer to COMMIT where a statement had failed. */
-static void was_rolled_back(struct pg_connection *connection, struct weir_error *err)
-{
-    connection->committing = false;
-    if (err->status == WEIR_OK)
-        weir_fail(err, WEIR_ABORTED, "%s: the database has rolled the transaction back", connection->name);
-}
-
-/* Sends what is queued and waits for all its results; the one at `wanted` is the caller's. The first failure counts:
- * the server skips what stands behind it. */
-static enum weir_status synchronise(struct pg_connection *connection, int wanted, PGresult **ret_result,
-                                    struct weir_error *err)
-{
-    int at = 0;
-    struct weir_error failure = {0};
-    PGresult *result = NULL, *found = NULL;
-    if (!PQpipelineSync(connection->handle) || flush(connection, err) != WEIR_OK) {
-        clear_queue(connection);
-        return err->status != WEIR_OK ? err->status : lost(connection, err);
-    }
-    for (;;) {
-        if (next_result(connection, &result, err) != WEIR_OK)
-            break;
-        ExecStatusType status = result ? PQresultStatus(result) : PGRES_EMPTY_QUERY;
-        if (!result)
-            at++;
-        else if (status == PGRES_PIPELINE_SYNC)
-            break;
-        else if (status == PGRES_FATAL_ERROR && is_fatal(result) && connection->committing)
-            connection->broken = true;
-        else if (status == PGRES_FATAL_ERROR)
-            note_failure(connection, result, at, &failure);
-        else if (connection->committing && strcmp(PQcmdStatus(result), "COMMIT") == 0)
-            connection->committing = false;
-        else if (connection->committing && strcmp(PQcmdStatus(result), "ROLLBACK") == 0)
-            was_rolled_back(connection, &failure);
-        if (result && at == wanted && !found && status != PGRES_FATAL_ERROR)
-            found = result;
-        else
-            PQclear(result);
-    }
-    if (err->status == WEIR_OK)
-        PQclear(result);
-    clear_queue(connection);
-    if (failure.status != WEIR_OK)
-        *err = failure;
-    if (err->status == WEIR_OK && ret_result)
-        *ret_result = found;
-    else
-        PQclear(found);
-    return err->status;
-}
 
 /* ---- Open and close ---- */
 
@@ -248,7 +50,7 @@ static enum weir_status finish_connecting(struct pg_connection *connection, stru
                              connection->name,
                              pg_one_line(PQerrorMessage(connection->handle), text, sizeof text));
         }
-        if (wait_for_socket(connection, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, err) != WEIR_OK)
+        if (pg_wait_for_socket(connection, step == PGRES_POLLING_READING ? POLLIN : POLLOUT, err) != WEIR_OK)
             return weir_fail(err, err->status, "%s: the database does not answer", connection->name);
         step = PQconnectPoll(connection->handle);
     }
@@ -293,7 +95,7 @@ enum weir_status pg_open(struct pg_connection *connection, const char *url, cons
         *ret_away = status != WEIR_OK;
     }
     if (status == WEIR_OK && !PQenterPipelineMode(connection->handle))
-        status = lost(connection, err);
+        status = pg_lost(connection, err);
     connection->context = NULL;
     if (status != WEIR_OK)
         pg_close(connection);
@@ -308,7 +110,7 @@ static void drop_statement(struct pg_statement *statement)
 
 void pg_close(struct pg_connection *connection)
 {
-    clear_queue(connection);
+    pg_clear_queue(connection);
     for (int i = 0; i < PG_STATEMENTS_MAX; i++)
         drop_statement(&connection->statements[i]);
     PQfinish(connection->handle);
@@ -354,8 +156,9 @@ static enum weir_status queue_deallocate(struct pg_connection *connection, const
 {
     char text[48];
     snprintf(text, sizeof text, "DEALLOCATE %s", name);
-    return was_queued(connection, PQsendQueryParams(connection->handle, text, 0, NULL, NULL, NULL, NULL, 0),
-                      text, true, err);
+    return pg_was_queued(connection,
+                         PQsendQueryParams(connection->handle, text, 0, NULL, NULL, NULL, NULL, 0), text,
+                         true, err);
 }
 
 /* Asks the server for the types of the parameters; those in `types` that are not 0 are given. */
@@ -364,12 +167,12 @@ static enum weir_status prepare(struct pg_connection *connection, struct pg_stat
 {
     snprintf(statement->name, sizeof statement->name, "w%lld", (long long)connection->next_name++);
     PGresult *described = NULL;
-    if (was_queued(connection,
-                   PQsendPrepare(connection->handle, statement->name, text, statement->parameters, types),
-                   statement->sql, false, err) != WEIR_OK ||
-        was_queued(connection, PQsendDescribePrepared(connection->handle, statement->name), statement->sql,
-                   false, err) != WEIR_OK ||
-        synchronise(connection, connection->queued - 1, &described, err) != WEIR_OK)
+    if (pg_was_queued(connection,
+                      PQsendPrepare(connection->handle, statement->name, text, statement->parameters, types),
+                      statement->sql, false, err) != WEIR_OK ||
+        pg_was_queued(connection, PQsendDescribePrepared(connection->handle, statement->name), statement->sql,
+                      false, err) != WEIR_OK ||
+        pg_synchronise(connection, connection->queued - 1, &described, err) != WEIR_OK)
         return err->status;
     for (int i = 0; i < statement->parameters; i++)
         statement->types[i] = PQparamtype(described, i);
@@ -388,7 +191,7 @@ static enum weir_status prepare_wider(struct pg_connection *connection, struct p
     if (!pg_values_widen(statement->types, values, statement->parameters, types))
         return WEIR_OK;
     struct weir_error ignored = {0};
-    if (queue_control(connection, "SAVEPOINT weir", err) != WEIR_OK)
+    if (pg_queue_control(connection, "SAVEPOINT weir", err) != WEIR_OK)
         return err->status;
     enum weir_status status = prepare(connection, statement, text, types, &ignored);
     if (connection->broken) {
@@ -397,12 +200,12 @@ static enum weir_status prepare_wider(struct pg_connection *connection, struct p
     }
     if (status != WEIR_OK) {
         memcpy(statement->name, narrow.name, sizeof narrow.name);
-        if (queue_control(connection, "ROLLBACK TO weir", err) != WEIR_OK)
+        if (pg_queue_control(connection, "ROLLBACK TO weir", err) != WEIR_OK)
             return err->status;
     } else if (queue_deallocate(connection, narrow.name, err) != WEIR_OK) {
         return err->status;
     }
-    return queue_control(connection, "RELEASE weir", err);
+    return pg_queue_control(connection, "RELEASE weir", err);
 }
 
 static enum weir_status forget_statements(struct pg_connection *connection, struct weir_error *err)
@@ -410,7 +213,7 @@ static enum weir_status forget_statements(struct pg_connection *connection, stru
     connection->forget_statements = false;
     for (int i = 0; i < PG_STATEMENTS_MAX; i++)
         drop_statement(&connection->statements[i]);
-    return queue_control(connection, "DEALLOCATE ALL", err);
+    return pg_queue_control(connection, "DEALLOCATE ALL", err);
 }
 
 static enum weir_status check_text(const struct pg_connection *connection, const char *sql, int parameters,
@@ -461,10 +264,10 @@ enum weir_status pg_describe(struct pg_connection *connection, const char *sql, 
     int parameters = 0;
     char *text = postgres_text(sql, &parameters);
     if (check_text(connection, sql, parameters, count, err) == WEIR_OK &&
-        was_queued(connection, PQsendPrepare(connection->handle, "", text, count, types), sql, false, err) ==
-            WEIR_OK &&
-        was_queued(connection, PQsendDescribePrepared(connection->handle, ""), sql, false, err) == WEIR_OK)
-        (void)synchronise(connection, connection->queued - 1, ret_result, err);
+        pg_was_queued(connection, PQsendPrepare(connection->handle, "", text, count, types), sql, false,
+                      err) == WEIR_OK &&
+        pg_was_queued(connection, PQsendDescribePrepared(connection->handle, ""), sql, false, err) == WEIR_OK)
+        (void)pg_synchronise(connection, connection->queued - 1, ret_result, err);
     free(text);
     return err->status;
 }
@@ -474,14 +277,14 @@ static enum weir_status queue_statement(struct pg_connection *connection, const 
                                         const struct weir_value *values, int count, struct weir_error *err)
 {
     if (connection->broken)
-        return lost(connection, err);
+        return pg_lost(connection, err);
     if (connection->begin) {
         const char *how = connection->begin;
         connection->begin = NULL;
-        if (queue_control(connection, how, err) != WEIR_OK)
+        if (pg_queue_control(connection, how, err) != WEIR_OK)
             return err->status;
     }
-    if (connection->queued > PG_QUEUE_MAX - 8 && synchronise(connection, -1, NULL, err) != WEIR_OK)
+    if (connection->queued > PG_QUEUE_MAX - 8 && pg_synchronise(connection, -1, NULL, err) != WEIR_OK)
         return err->status;
     if (connection->forget_statements && forget_statements(connection, err) != WEIR_OK)
         return err->status;
@@ -497,11 +300,11 @@ static enum weir_status queue_statement(struct pg_connection *connection, const 
     struct pg_values encoded;
     if (pg_values_encode(connection->name, sql, statement->types, values, count, &encoded, err) != WEIR_OK)
         return err->status;
-    return was_queued(connection,
-                      PQsendQueryPrepared(connection->handle, statement->name, count, encoded.values,
-                                          encoded.lengths, encoded.formats, 0),
-                      statement->sql, false,
-                      err); /* the least recently used goes first, so it is there long enough */
+    return pg_was_queued(connection,
+                         PQsendQueryPrepared(connection->handle, statement->name, count, encoded.values,
+                                             encoded.lengths, encoded.formats, 0),
+                         statement->sql, false,
+                         err); /* the least recently used goes first, so it is there long enough */
 }
 
 void pg_begin(struct pg_connection *connection, const char *how)
@@ -515,7 +318,7 @@ enum weir_status pg_run(struct pg_connection *connection, const char *sql, const
 {
     if (queue_statement(connection, sql, values, count, err) != WEIR_OK)
         return err->status;
-    return synchronise(connection, connection->queued - 1, ret_result, err);
+    return pg_synchronise(connection, connection->queued - 1, ret_result, err);
 }
 
 enum weir_status pg_run_and_end(struct pg_connection *connection, const char *sql,
@@ -525,8 +328,8 @@ enum weir_status pg_run_and_end(struct pg_connection *connection, const char *sq
     if (queue_statement(connection, sql, values, count, err) != WEIR_OK)
         return err->status;
     int wanted = connection->queued - 1;
-    if (queue_control(connection, "COMMIT", err) != WEIR_OK ||
-        synchronise(connection, wanted, ret_result, err) != WEIR_OK)
+    if (pg_queue_control(connection, "COMMIT", err) != WEIR_OK ||
+        pg_synchronise(connection, wanted, ret_result, err) != WEIR_OK)
         return err->status;
     connection->in_transaction = false;
     return WEIR_OK;
@@ -541,20 +344,20 @@ enum weir_status pg_run_later(struct pg_connection *connection, const char *sql,
 enum weir_status pg_commit(struct pg_connection *connection, struct weir_error *err)
 {
     if (connection->broken)
-        return lost(connection, err);
+        return pg_lost(connection, err);
     if (connection->begin) { /* nothing has run */
         connection->begin = NULL;
         connection->in_transaction = false;
         return WEIR_OK;
     }
-    if (queue_control(connection, "COMMIT", err) != WEIR_OK)
+    if (pg_queue_control(connection, "COMMIT", err) != WEIR_OK)
         return err->status;
     connection->committing = true;
     connection->grace_ns = COMMIT_GRACE_NS;
-    enum weir_status status = synchronise(connection, -1, NULL, err);
+    enum weir_status status = pg_synchronise(connection, -1, NULL, err);
     bool unknown = status == WEIR_OK && connection->committing;
     if (unknown)
-        status = lost(connection, err);
+        status = pg_lost(connection, err);
     connection->committing = false;
     if (status == WEIR_OK)
         connection->in_transaction = false;
@@ -575,11 +378,11 @@ void pg_rollback(struct pg_connection *connection)
     connection->until_ns = weir_now_ns() + ROLLBACK_NS;
     /* What is queued may fail, and the server then skips the rest. */
     if (connection->queued > 0)
-        (void)synchronise(connection, -1, NULL, &ignored);
+        (void)pg_synchronise(connection, -1, NULL, &ignored);
     ignored = (struct weir_error){0};
     if (!connection->broken && PQtransactionStatus(connection->handle) != PQTRANS_IDLE &&
-        (queue_control(connection, "ROLLBACK", &ignored) != WEIR_OK ||
-         synchronise(connection, -1, NULL, &ignored) != WEIR_OK))
+        (pg_queue_control(connection, "ROLLBACK", &ignored) != WEIR_OK ||
+         pg_synchronise(connection, -1, NULL, &ignored) != WEIR_OK))
         connection->broken = true;
     connection->in_transaction = false;
 }
@@ -588,12 +391,12 @@ void pg_rollback(struct pg_connection *connection)
 
 static enum weir_status run_script(struct pg_connection *connection, const char *sql, struct weir_error *err)
 {
-    if (!PQsendQuery(connection->handle, sql) || flush(connection, err) != WEIR_OK)
-        return err->status != WEIR_OK ? err->status : lost(connection, err);
+    if (!PQsendQuery(connection->handle, sql) || pg_flush(connection, err) != WEIR_OK)
+        return err->status != WEIR_OK ? err->status : pg_lost(connection, err);
     struct weir_error failure = {0};
     PGresult *result = NULL;
     do {
-        if (next_result(connection, &result, err) != WEIR_OK)
+        if (pg_next_result(connection, &result, err) != WEIR_OK)
             return err->status;
         ExecStatusType status = result ? PQresultStatus(result) : PGRES_COMMAND_OK;
         if (status == PGRES_FATAL_ERROR && failure.status == WEIR_OK)
@@ -601,7 +404,7 @@ static enum weir_status run_script(struct pg_connection *connection, const char 
         bool copies = status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
         PQclear(result);
         if (copies)
-            return lost(connection, err);
+            return pg_lost(connection, err);
     } while (result);
     if (failure.status != WEIR_OK)
         *err = failure;
@@ -611,12 +414,12 @@ static enum weir_status run_script(struct pg_connection *connection, const char 
 enum weir_status pg_script(struct pg_connection *connection, const char *sql, struct weir_error *err)
 {
     bool in_pipeline = PQpipelineStatus(connection->handle) != PQ_PIPELINE_OFF;
-    if (in_pipeline && connection->queued > 0 && synchronise(connection, -1, NULL, err) != WEIR_OK)
+    if (in_pipeline && connection->queued > 0 && pg_synchronise(connection, -1, NULL, err) != WEIR_OK)
         return err->status;
     if (in_pipeline && !PQexitPipelineMode(connection->handle))
-        return lost(connection, err);
+        return pg_lost(connection, err);
     enum weir_status status = run_script(connection, sql, err);
     if (in_pipeline && !connection->broken && !PQenterPipelineMode(connection->handle))
-        return lost(connection, err);
+        return pg_lost(connection, err);
     return status;
 }
