@@ -23,6 +23,7 @@ void order_turn_back(struct weir_tx *tx, void *subject)
     const char *reason = find_order(tx, order->order_id, &row) ? row.reason : "";
     if (!weir_saga_turn(tx, service->sagas, order_life(service), order->order_id, order, reason))
         order_find(tx, order->order_id, order); /* it was given up meanwhile */
+    weir_idempotency_keep(tx);
 }
 
 void order_not_cancelled(struct weir_tx *tx, void *subject, const char *reason)
@@ -36,6 +37,7 @@ enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRe
                               Order__Order *reply)
 {
     struct order_service *service = weir_call_self(call);
+    weir_idempotency_choose(call); /* order_turn_back() */
     enum weir_status status = order_get(call, service->db, request->order_id, reply);
     if (status != WEIR_OK || reply->state == CANCELLED)
         return status;

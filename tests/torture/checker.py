@@ -46,7 +46,7 @@ class World:
         """An order that was sent with a key is named by the shop: it is the one of its customer, who has no other."""
         stored = group(self.tables["order.orders"], "customer_id")
         good = group([entry for entry in self.history if entry["what"] in ("place", "again") and entry["status"] == 200], "order")
-        self.keys = {key: {"good": good[key], "told": {entry["body"]["orderId"] for entry in good[key]},
+        self.keys = {key: {"told": {entry["body"]["orderId"] for entry in good[key]},
                            "stored": {row["order_id"] for row in stored[wanted["customer"]]}}
                      for key, wanted in self.sent.items() if wanted.get("keyed")}
         names = {key: min(found["told"] or found["stored"] or {key}) for key, found in self.keys.items()}
@@ -130,12 +130,12 @@ def one_order_for_a_key(world):
 def answers_of_a_key_are_the_kept_one(world):
     """Who asks after the kept answer was given gets it, and is told that it is an earlier one. Which one was kept says its trace:
     where nothing could be kept (the order was confirmed without its client, and then the disk was full) the next one is."""
-    traces = {row["key"]: row["trace"][3:35] for row in world.tables["order.weir_idempotency"]
-              if row["status"] == 0 and row["method"].endswith("PlaceOrder")}
-    for key, found in world.keys.items():
-        kept = [entry for entry in found["good"] if entry["replayed"] or entry["trace"] == traces.get(key)]
+    traces = {row["key"]: row["trace"][3:35] for row in world.tables["order.weir_idempotency"] if row["status"] == 0}
+    keyed = [entry for entry in world.history if "key" in entry and entry["status"] == 200 and entry["what"] != "other"]
+    for key, entries in group(keyed, "key").items():
+        kept = [entry for entry in entries if entry["replayed"] or entry["trace"] == traces.get(key)]
         since = min((entry["answered"] for entry in kept), default=None)
-        for entry in found["good"]:
+        for entry in entries:
             if entry not in kept and since is not None and entry["sent"] > since:
                 yield f"key {key} was answered anew ({entry['what']}), though it had a kept answer"
         if any(entry["body"] != kept[0]["body"] for entry in kept):

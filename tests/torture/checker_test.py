@@ -17,7 +17,7 @@ def answer(order, what, status, body=None, sent=1.0):
 
 
 def keyed(what, status, trace, body=None, sent=1.0, **more):
-    return {**answer(KEY, what, status, body, sent), "trace": trace, "replayed": False, **more}
+    return {**answer(KEY, what, status, body, sent), "key": KEY, "trace": trace, "replayed": False, **more}
 
 
 def body(order, customer, items):
@@ -61,8 +61,7 @@ def good():
             "order.orders": [order(A, 4, "ada", 2300), order(B, 5, "bob", 2300), order(C, 2, "cy", 0), order(D, 4, "dan", 700)],
             "order.order_items": [{"order_id": o, "line": line, "sku": sku, "quantity": quantity}
                                   for o, items in ((A, ab), (B, ab), (C, d), (D, d)) for line, (sku, quantity) in enumerate(items)],
-            "order.weir_idempotency": [
-                {"key": KEY, "method": "shop.order.v1.OrderService/PlaceOrder", "status": 0, "trace": f"00-{FIRST}-{'3' * 16}-00"}],
+            "order.weir_idempotency": [{"key": KEY, "status": 0, "trace": f"00-{FIRST}-{'3' * 16}-00"}],
             "inventory.stock": [
                 {"sku": "tea", "on_hand": 97, "reserved": 0, "deducted": 5, "restocked": 2},
                 {"sku": "mug", "on_hand": 99, "reserved": 0, "deducted": 2, "restocked": 1}],
@@ -172,6 +171,13 @@ class EachRule(unittest.TestCase):
     def test_a_later_answer_of_a_key_is_another_one(self):
         self.world["history"].append(keyed("again", 200, SECOND, {**body(D, "dan", [["tea", 1]]), "state": "?"}, 3.0, replayed=True))
         self.expect("answers_of_a_key_are_the_kept_one", "key key-of-d has kept answers that differ")
+
+    def test_a_cancel_that_is_sent_again_with_its_key_is_answered_anew(self):
+        self.tables["order.weir_idempotency"].append({"key": "key-of-b", "status": 0, "trace": f"00-{FIRST}-{'3' * 16}-00"})
+        change(self.world["history"], {"key": "key-of-b", "trace": FIRST, "replayed": False}, order=B, what="cancel")
+        self.assertEqual(checker.check(self.world), {})
+        self.world["history"].append({**self.world["history"][5], "trace": SECOND, "sent": 4.0, "answered": 4.1})
+        self.expect("answers_of_a_key_are_the_kept_one", "key key-of-b was answered anew (cancel), though it had a kept answer")
 
     def test_an_answer_before_the_kept_one_is_no_harm(self):
         self.world["history"].append(keyed("place", 200, "4" * 32, body(D, "dan", [["tea", 1]]), 0.5))

@@ -61,8 +61,9 @@ class Client:
             return
         if order.cancel_after >= 0:
             await asyncio.sleep(order.cancel_after)
-            await self._until_known(order, "cancel", order.way, "POST", f"/v1/orders/{self.id_of(order)}:cancel",
-                                    {"reason": "torture"})
+            for _ in range(2 if order.keyed else 1):
+                await self._until_known(order, "cancel", order.way, "POST", f"/v1/orders/{self.id_of(order)}:cancel",
+                                        {"reason": "torture"})
         if order.again_after >= 0:
             await asyncio.sleep(order.again_after)
             await self._place(order, "order" if order.way == "order-2" else "order-2", "again")
@@ -96,9 +97,10 @@ class Client:
     async def _ask(self, order, what, way, method, path, body):
         entry = {"order": order.order_id, "what": what, "way": way, "sent": self._now()}
         headers = {}
-        if order.keyed and path == "/v1/orders":
+        if order.keyed and method == "POST":
             entry["trace"] = f"{random.getrandbits(128):032x}"
-            headers = {"Idempotency-Key": f'"{order.order_id}"', "traceparent": f"00-{entry['trace']}-00f067aa0ba902b7-00"}
+            entry["key"] = order.order_id + ("-cancel" if what == "cancel" else "")
+            headers = {"Idempotency-Key": f'"{entry["key"]}"', "traceparent": f"00-{entry['trace']}-00f067aa0ba902b7-00"}
         try:
             entry["status"], told, entry["body"] = await asyncio.wait_for(
                 self._request(way, method, path, body, headers), ANSWER_WITHIN)
@@ -110,7 +112,7 @@ class Client:
         self.history.append(entry)
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()
-        if headers and entry["status"] == 200 and what != "other":
+        if headers and entry["status"] == 200 and what in ("place", "again"):
             self.ids.setdefault(order.order_id, entry["body"]["orderId"])
         return UNDER_WAY if entry.get("under_way") else entry["status"]
 
