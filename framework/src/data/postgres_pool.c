@@ -259,9 +259,9 @@ void pg_pool_give(struct pg_pool *pool, struct pg_connection *connection)
 {
     pg_rollback(connection);
     connection->context = NULL;
-    connection->holder = NULL;
     bool broken = connection->broken;
     pthread_mutex_lock(&pool->lock);
+    connection->holder = NULL;
     forget(pool, connection);
     if (broken) {
         pool->open--;
