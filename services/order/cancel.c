@@ -4,6 +4,8 @@
 #include "order/order.h"
 #include "order_sql.h"
 
+#define TOO_OLD "order %s was completed too long ago to be cancelled"
+
 /* Who wanted it first gives the reason. */
 static enum weir_status want(struct weir_call *call, const char *order_id, const char *reason)
 {
@@ -21,9 +23,12 @@ void order_turn_back(struct weir_tx *tx, void *subject)
     Order__Order *order = subject;
     struct find_order_row row;
     const char *reason = find_order(tx, order->order_id, &row) ? row.reason : "";
-    if (!weir_saga_turn(tx, service->sagas, order_life(service), order->order_id, order, reason))
-        order_find(tx, order->order_id, order); /* it was given up meanwhile */
-    weir_idempotency_keep(tx);
+    if (!weir_saga_turn(tx, service->sagas, order_life(service), order->order_id, order, reason) &&
+        order_find(tx, order->order_id, order) && (order->state == CONFIRMED || order->state == COMPLETED)) {
+        weir_sql_fail(tx, WEIR_FAILED_PRECONDITION, TOO_OLD, order->order_id); /* since it was wanted */
+        return;
+    }
+    weir_idempotency_keep(tx); /* its order has turned, or was given up meanwhile */
 }
 
 void order_not_cancelled(struct weir_tx *tx, void *subject, const char *reason)
@@ -31,6 +36,16 @@ void order_not_cancelled(struct weir_tx *tx, void *subject, const char *reason)
     (void)reason;
     const Order__Order *order = subject;
     set_wish(tx, "", order->order_id);
+}
+
+/* Its own saga must still be kept: nothing else can turn it back. */
+static enum weir_status check_not_too_old(struct weir_call *call, const char *order_id)
+{
+    struct order_service *service = weir_call_self(call);
+    struct weir_saga_view view;
+    enum weir_status status = weir_saga_look(call, service->sagas, order_life(service), order_id, &view);
+    return status == WEIR_NOT_FOUND ? weir_call_fail(call, WEIR_FAILED_PRECONDITION, TOO_OLD, order_id)
+                                    : status;
 }
 
 enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRequest *request,
@@ -44,6 +59,9 @@ enum weir_status cancel_order(struct weir_call *call, const Order__CancelOrderRe
     if (reply->state != CONFIRMED && reply->state != COMPLETED)
         return weir_call_fail(call, WEIR_FAILED_PRECONDITION, "order %s is %s and cannot be cancelled",
                               reply->order_id, reply->state == PENDING ? "being placed" : "rejected");
+    status = check_not_too_old(call, request->order_id);
+    if (status != WEIR_OK)
+        return status;
     status =
         want(call, request->order_id, request->reason[0] ? request->reason : "cancelled by the customer");
     return status == WEIR_OK ? weir_saga_run(call, service->sagas, &cancel_saga, request->order_id, reply)

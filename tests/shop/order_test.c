@@ -21,9 +21,9 @@ static void answer(struct weir_test *test, const char *method, const char *json)
 }
 
 /* All do what they are asked. */
-static struct weir_test *new_test(void)
+static struct weir_test *new_test_with(const char *const *flags)
 {
-    struct weir_test *test = weir_test_new(order_app);
+    struct weir_test *test = weir_test_new_with(order_app, flags);
     answer(test, INVENTORY "Reserve",
            "{\"orderId\": \"" ID "\", \"total\": {\"currency\": \"EUR\", \"amountMinor\": 1380}}");
     answer(test, INVENTORY "DeductStock", "{\"orderId\": \"" ID "\", \"sku\": \"tea\", \"linesDone\": 1}");
@@ -32,6 +32,11 @@ static struct weir_test *new_test(void)
     answer(test, PAYMENT "Capture", "{\"orderId\": \"" ID "\"}");
     answer(test, PAYMENT "Void", "{\"orderId\": \"" ID "\"}");
     return test;
+}
+
+static struct weir_test *new_test(void)
+{
+    return new_test_with(NULL);
 }
 
 static const char *counts(struct weir_test *test)
@@ -143,6 +148,23 @@ static void an_order_that_is_sent_again_with_its_key_is_one_order(void **state)
     weir_test_free(test);
 }
 
+static void an_order_whose_saga_is_not_kept_any_more_cannot_be_cancelled_and_keeps_its_parcel(void **state)
+{
+    (void)state;
+    struct weir_test *test = new_test_with((const char *const[]){"--sagas.keep_ms=60000", NULL});
+    assert_int_equal(weir_test_call(test, ORDER "PlaceOrder", PLACE)->status, WEIR_OK);
+    weir_test_advance(test, 130000);
+    const struct weir_test_reply *refused =
+        weir_test_call(test, ORDER "CancelOrder", "{\"orderId\": \"" ID "\"}");
+    assert_int_equal(refused->status, WEIR_FAILED_PRECONDITION);
+    assert_string_equal(refused->error, "order " ID " was completed too long ago to be cancelled");
+    assert_null(weir_test_asked(test, "shop.logistics.v1.LogisticsService/CancelShipment", 0));
+    assert_string_equal(counts(test), COUNTED(0, 0, 0, 1, 0));
+    weir_test_stop_at(test, 0);
+    assert_string_equal(weir_test_report(test)->outcome, "clean");
+    weir_test_free(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +173,7 @@ int main(void)
         cmocka_unit_test(an_order_whose_payment_never_answers_is_rejected_and_gives_everything_back),
         cmocka_unit_test(an_order_that_is_sent_again_with_its_key_is_one_order),
         cmocka_unit_test(who_watches_is_told_of_the_stop_and_to_come_again),
+        cmocka_unit_test(an_order_whose_saga_is_not_kept_any_more_cannot_be_cancelled_and_keeps_its_parcel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,9 @@ struct weir_saga_options {
     int64_t retry_max_ms;    /* longest pause between two attempts. Default 10,000. Key retry_max_ms */
     int64_t
         lease_ms; /* a process that is silent for so long has lost its sagas. Default 15,000. Key lease_ms */
+    /* Ended sagas stay so long, then their rows are deleted: nothing can turn them any more, and who begins one of the
+     * same id begins a new one. Default 30 days, at least a minute. Key keep_ms */
+    int64_t keep_ms;
     const void *needs[WEIR_NEEDS_MAX]; /* besides db: the channels and the outbox that steps use */
 };
 
@@ -100,7 +103,7 @@ WEIR_API enum weir_status weir_saga_run(struct weir_call *call, struct weir_saga
                                         const struct weir_saga_type *type, const char *id, void *subject);
 
 /* Turns back a saga that is under way or done, with the transaction: `turned` is called with `subject` at once, the
- * steps are undone in the background. False: there is none, or it is turned back already. */
+ * steps are undone in the background. False: there is none (any more: keep_ms), or it is turned back already. */
 WEIR_API bool weir_saga_turn(struct weir_tx *tx, struct weir_saga_runner *runner,
                              const struct weir_saga_type *type, const char *id, void *subject,
                              const char *reason);

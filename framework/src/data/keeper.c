@@ -22,7 +22,7 @@ struct keeper {
     pthread_t thread;
 };
 
-/* Both with the parameters: how many, before when. */
+/* Both with the parameters: how many, before when; and ?3, which, where there is a name. */
 struct prunable {
     const char *count, *forget;
 };
@@ -38,13 +38,20 @@ static const struct prunable idempotency = {
     "DELETE FROM weir_idempotency WHERE id IN (SELECT id FROM (SELECT id, expires_ms FROM weir_idempotency "
     "ORDER BY expires_ms LIMIT ?) AS oldest WHERE expires_ms < ?)"};
 
-static enum weir_status prune_batch(struct weir_sql *db, const struct prunable *table,
+static const struct prunable sagas = {
+    "SELECT count(*) FROM (SELECT id FROM weir_saga WHERE state > 2 AND name = ?3 AND ended_ms < ?2 "
+    "ORDER BY ended_ms LIMIT ?1) AS oldest",
+    "DELETE FROM weir_saga WHERE state > 2 AND name = ?3 AND id IN (SELECT id FROM weir_saga "
+    "WHERE state > 2 AND name = ?3 AND ended_ms < ?2 ORDER BY ended_ms LIMIT ?1)"};
+
+static enum weir_status prune_batch(struct weir_sql *db, const struct prunable *table, const char *name,
                                     struct weir_context *context, int64_t before_ms, int64_t batch,
                                     int64_t *ret_old, struct weir_error *err)
 {
     struct weir_arena *arena = weir_arena_new();
-    struct weir_value values[] = {weir_value_int(batch), weir_value_int(before_ms)};
-    struct weir_rows *rows = sql_read(db, NULL, context, arena, table->count, values, 2);
+    struct weir_value values[] = {weir_value_int(batch), weir_value_int(before_ms), weir_value_text(name)};
+    int count = name ? 3 : 2;
+    struct weir_rows *rows = sql_read(db, NULL, context, arena, table->count, values, count);
     *ret_old = weir_rows_next(rows) ? weir_rows_int(rows, 0) : 0;
     enum weir_status status = weir_rows_end(rows);
     if (status != WEIR_OK)
@@ -52,7 +59,7 @@ static enum weir_status prune_batch(struct weir_sql *db, const struct prunable *
 
     if (status == WEIR_OK && *ret_old > 0) {
         struct weir_tx *tx = sql_begin(db, NULL, context, arena);
-        weir_sql_exec_values(tx, table->forget, values, 2);
+        weir_sql_exec_values(tx, table->forget, values, count);
         status = weir_sql_commit(tx);
         if (status != WEIR_OK)
             *err = *sql_error(tx);
@@ -61,13 +68,14 @@ static enum weir_status prune_batch(struct weir_sql *db, const struct prunable *
     return status;
 }
 
-static enum weir_status prune(struct weir_sql *db, const struct prunable *table, struct weir_context *context,
-                              int64_t before_ms, int64_t batch, struct weir_error *err)
+static enum weir_status prune(struct weir_sql *db, const struct prunable *table, const char *name,
+                              struct weir_context *context, int64_t before_ms, int64_t batch,
+                              struct weir_error *err)
 {
     int64_t old = batch;
     enum weir_status status = WEIR_OK;
     while (status == WEIR_OK && old == batch) {
-        status = prune_batch(db, table, context, before_ms, batch, &old, err);
+        status = prune_batch(db, table, name, context, before_ms, batch, &old, err);
         if (status == WEIR_OK && old == batch)
             status = weir_context_sleep(context, PAUSE_MS);
     }
@@ -77,13 +85,29 @@ static enum weir_status prune(struct weir_sql *db, const struct prunable *table,
 enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *context, int64_t before_ms,
                                     int64_t batch, struct weir_error *err)
 {
-    return prune(db, &inbox, context, before_ms, batch, err);
+    return prune(db, &inbox, NULL, context, before_ms, batch, err);
 }
 
 enum weir_status keeper_prune_idempotency(struct weir_sql *db, struct weir_context *context, int64_t now_ms,
                                           int64_t batch, struct weir_error *err)
 {
-    return prune(db, &idempotency, context, now_ms, batch, err);
+    return prune(db, &idempotency, NULL, context, now_ms, batch, err);
+}
+
+enum weir_status keeper_prune_sagas(struct weir_sql *db, struct weir_context *context, const char *name,
+                                    int64_t before_ms, int64_t batch, struct weir_error *err)
+{
+    return prune(db, &sagas, name, context, before_ms, batch, err);
+}
+
+static enum weir_status prune_sagas(struct keeper *keeper, int64_t now_ms, struct weir_error *err)
+{
+    const struct sql_kept *kept = keeper->db->kept_sagas;
+    enum weir_status status = WEIR_OK;
+    for (; kept && status == WEIR_OK; kept = kept->next)
+        status =
+            keeper_prune_sagas(keeper->db, &keeper->context, kept->name, now_ms - kept->keep_ms, BATCH, err);
+    return status;
 }
 
 static void *run(void *self)
@@ -96,8 +120,11 @@ static void *run(void *self)
             keeper_prune_inbox(keeper->db, &keeper->context, now_ms - INBOX_KEEP_MS, BATCH, &err);
         if (status == WEIR_OK)
             status = keeper_prune_idempotency(keeper->db, &keeper->context, now_ms, BATCH, &err);
+        if (status == WEIR_OK)
+            status = prune_sagas(keeper, now_ms, &err);
         if (status != WEIR_OK && weir_context_status(&keeper->context) == WEIR_OK)
-            weir_log_warn("old rows of the inbox, or of idempotency keys, stay", weir_field_error(&err));
+            weir_log_warn("old rows of the inbox, of idempotency keys, or of sagas, stay for now",
+                          weir_field_error(&err));
     }
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* The database's own thread for what is in nobody's way: forgets old inbox rows and old answers by
- * idempotency key, a few at a time. */
+/* The database's own thread for what is in nobody's way: forgets old inbox rows, old answers by
+ * idempotency key and sagas that ended long ago, a few at a time. */
 #ifndef WEIR_DATA_KEEPER_H
 #define WEIR_DATA_KEEPER_H
 
@@ -21,5 +21,8 @@ enum weir_status keeper_prune_inbox(struct weir_sql *db, struct weir_context *co
 /* The same for answers by idempotency key whose time is over at `now_ms`. */
 enum weir_status keeper_prune_idempotency(struct weir_sql *db, struct weir_context *context, int64_t now_ms,
                                           int64_t batch, struct weir_error *err);
+/* The same for sagas of this name that have ended before `before_ms`. */
+enum weir_status keeper_prune_sagas(struct weir_sql *db, struct weir_context *context, const char *name,
+                                    int64_t before_ms, int64_t batch, struct weir_error *err);
 
 #endif

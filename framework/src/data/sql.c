@@ -155,6 +155,13 @@ enum weir_status sql_migrate(void *self, struct weir_context *context, bool dry,
     return status;
 }
 
+void sql_keep_sagas(struct weir_sql *db, const char *name, int64_t keep_ms)
+{
+    struct sql_kept *kept = NEW(struct sql_kept);
+    *kept = (struct sql_kept){.name = name, .keep_ms = keep_ms, .next = db->kept_sagas};
+    db->kept_sagas = kept;
+}
+
 /* ---- Stop ---- */
 
 static enum weir_status sql_quiesce(void *self, struct weir_error *err)
@@ -216,6 +223,11 @@ static void sql_destroy(void *self)
     remove_metrics(db);
     keeper_stop(db->keeper);
     close_all(db);
+    while (db->kept_sagas) {
+        struct sql_kept *kept = db->kept_sagas;
+        db->kept_sagas = kept->next;
+        free(kept);
+    }
     pthread_cond_destroy(&db->changed);
     pthread_mutex_destroy(&db->lock);
     free(db);

@@ -32,6 +32,13 @@ struct sql_settings {
     int64_t idempotency_keep_ms; /* less than a day is a day */
 };
 
+/* How long rows of this name stay once they are over. */
+struct sql_kept {
+    const char *name; /* Borrows */
+    int64_t keep_ms;
+    struct sql_kept *next;
+};
+
 struct weir_sql {
     struct weir_component component; /* first: a handle */
     struct sql_settings settings;
@@ -50,6 +57,8 @@ struct weir_sql {
     _Atomic int64_t commits; /* that made them so: fewer, when they share */
 
     struct keeper *keeper;
+    struct sql_kept
+        *kept_sagas; /* set before anything starts. Where a name is there twice, the shorter counts */
     struct metric_source *metrics[2];
     struct weir_outbox *outbox; /* set before anything starts; NULL: none */
 };
@@ -58,6 +67,9 @@ struct weir_sql {
 struct weir_sql *sql_new(const char *name, const struct sql_settings *settings);
 extern const struct weir_component_ops sql_ops;
 component_migrate_fn sql_migrate;
+
+/* Before it starts: sagas of this name stay so long after their end. Borrows the name. */
+void sql_keep_sagas(struct weir_sql *db, const char *name, int64_t keep_ms);
 
 /* Transactions and reads for weir's own threads, which have no call. Errors are then only in sql_error(). */
 struct weir_tx *sql_begin(struct weir_sql *db, struct weir_call *call, struct weir_context *context,

@@ -41,6 +41,10 @@ static const char idempotency_tables[] =
     "    expires_ms BIGINT NOT NULL);\n"
     "CREATE INDEX weir_idempotency_expires ON weir_idempotency (expires_ms);\n";
 
+/* For the keeper, who looks for those that ended long ago. */
+static const char saga_ended_index[] =
+    "CREATE INDEX weir_saga_ended ON weir_saga (name, ended_ms) WHERE state > 2;\n";
+
 /* Never change one that was released: add another.
  *
  * There is one writer, so ids grow in the order of commits, and "published up to here" is one number. */
@@ -88,6 +92,7 @@ static const char *const tables_sqlite[] = {
     "    UNIQUE (method, message_id));\n",
     saga_tables,
     idempotency_tables,
+    saga_ended_index,
     NULL,
 };
 
@@ -135,6 +140,7 @@ static const char *const tables_postgres[] = {
     "    UNIQUE (method, message_id));\n",
     saga_tables,
     idempotency_tables,
+    saga_ended_index,
     NULL,
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "data/keeper.h"
 #include "data/postgres_text.h"
 
 static struct postgres server;
@@ -480,6 +481,26 @@ static int stop_server(void **state)
     return 0;
 }
 
+static void sagas_that_ended_long_ago_are_forgotten_and_others_are_not(void **state)
+{
+    NEEDS_SERVER;
+    struct fixture *f = *state;
+    assert_int_equal(
+        kit_run(&f->kit, "INSERT INTO weir_saga SELECT 'order', CAST(n AS TEXT), CASE WHEN n % 5 = 0 THEN 2 "
+                         "ELSE 3 + n % 2 END, '', 0, 0, 0, 0, 0, n, '', '' FROM generate_series(1, 50) AS n"),
+        WEIR_OK);
+    assert_int_equal(kit_run(&f->kit,
+                             "INSERT INTO weir_saga SELECT 'other', id, state, step, owner, attempts, "
+                             "next_ms, begun_ms, deadline_ms, ended_ms, reason, history FROM weir_saga"),
+                     WEIR_OK);
+    assert_int_equal(keeper_prune_sagas(f->kit.db, &f->kit.context, "order", 41, 10, &f->kit.error), WEIR_OK);
+    assert_int_equal(kit_number(&f->kit, "SELECT count(*) FROM weir_saga WHERE name = 'order' AND state > 2"),
+                     8);
+    assert_int_equal(kit_number(&f->kit, "SELECT count(*) FROM weir_saga WHERE name = 'order' AND state = 2"),
+                     10);
+    assert_int_equal(kit_number(&f->kit, "SELECT count(*) FROM weir_saga WHERE name = 'other'"), 50);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -503,6 +524,7 @@ int main(void)
         TEST(a_dry_run_says_what_is_due_waits_for_nobody_and_changes_nothing),
         TEST(a_migration_that_fails_leaves_nothing_and_a_changed_one_is_refused),
         TEST(a_start_waits_for_the_server_and_says_which_is_missing),
+        TEST(sagas_that_ended_long_ago_are_forgotten_and_others_are_not),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -331,6 +331,33 @@ static void a_runner_that_lost_its_saga_stores_nothing_and_the_other_goes_on(voi
     stop(test);
 }
 
+#define AGE "UPDATE weir_saga SET begun_ms = begun_ms - 2592000000, ended_ms = ended_ms - "
+
+static void an_ended_saga_is_forgotten_after_its_time_and_not_before_and_an_open_one_never(void **state)
+{
+    (void)state;
+    struct weir_test *test = saga_kit_start(0, 1);
+    for (int id = 1; id <= 2; id++)
+        assert_int_equal(saga_kit_place(test, id)->status, WEIR_OK);
+    weir_test_advance(test, 200);
+    world.answers[FORTH][DEDUCT] = (struct answer){.times = -1, .status = WEIR_UNAVAILABLE};
+    assert_int_equal(saga_kit_place(test, 3)->status, WEIR_OK);
+    weir_test_advance(test, 200);
+
+    /* 30 days, but 5 s for the first and 100 s for the second; the keeper comes once a minute. */
+    assert_int_equal(saga_kit_sql(test, AGE "2591995000 WHERE id = '1'")->status, WEIR_OK);
+    assert_int_equal(saga_kit_sql(test, AGE "2591900000 WHERE id = '2'")->status, WEIR_OK);
+    assert_int_equal(saga_kit_sql(test, AGE "2592000000 WHERE id = '3'")->status, WEIR_OK);
+    weir_test_advance(test, 61000);
+    assert_string_equal(saga_kit_state(test, 1), "no saga order \"1\"");
+    assert_string_equal(saga_kit_state(test, 2), DONE);
+    weir_test_advance(test, 121000);
+    assert_string_equal(saga_kit_state(test, 2), "no saga order \"2\"");
+    assert_non_null(strstr(saga_kit_state(test, 3), "confirmed, forward deduct"));
+    assert_int_equal(saga_kit_cancel(test, 1)->status, WEIR_FAILED_PRECONDITION);
+    stop(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +386,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stop_waits_for_what_is_under_way, begin, end),
         cmocka_unit_test_setup_teardown(a_runner_that_lost_its_saga_stores_nothing_and_the_other_goes_on,
                                         begin, end),
+        cmocka_unit_test_setup_teardown(
+            an_ended_saga_is_forgotten_after_its_time_and_not_before_and_an_open_one_never, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,7 +82,7 @@ struct saga_brake {
 };
 
 struct saga_settings {
-    int64_t workers, step_timeout_ms, retry_max_ms, lease_ms;
+    int64_t workers, step_timeout_ms, retry_max_ms, lease_ms, keep_ms;
 };
 
 struct saga_kind {

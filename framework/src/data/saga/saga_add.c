@@ -33,6 +33,13 @@ static const struct weir_config_key keys[] = {
      .help = "a process that is silent for so long has lost its sagas, in ms",
      .min = 3000,
      .max = 600000},
+    {.name = "keep_ms",
+     .type = WEIR_CONFIG_INT,
+     .offset = offsetof(struct saga_settings, keep_ms),
+     .fallback = "2592000000",
+     .help = "milliseconds that ended sagas stay; they can be turned as long",
+     .min = 60000,
+     .max = INT64_MAX / 4},
     {0},
 };
 
@@ -64,11 +71,17 @@ struct weir_saga_runner *weir_saga_add(struct weir_app *app, const char *name,
     struct saga_settings settings = {.workers = options->workers,
                                      .step_timeout_ms = options->step_timeout_ms,
                                      .retry_max_ms = options->retry_max_ms,
-                                     .lease_ms = options->lease_ms};
+                                     .lease_ms = options->lease_ms,
+                                     .keep_ms = options->keep_ms};
     weir_config_section(app, name, keys, &settings);
     if (settings.workers < 1 || settings.workers > 256)
         settings.workers = 8; /* reported already */
+    if (settings.keep_ms < 60000)
+        settings.keep_ms = INT64_MAX / 4; /* reported already */
     check_types(app, name, options->types);
+    for (int i = 0; i < WEIR_SAGA_TYPES_MAX && options->types[i]; i++)
+        if (options->types[i]->name)
+            sql_keep_sagas(options->db, options->types[i]->name, settings.keep_ms);
 
     struct weir_saga_runner *runner = saga_runner_new(name, options->db, options->types, &settings);
     runner->self = options->self;
