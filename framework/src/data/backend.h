@@ -1,5 +1,5 @@
-/* What a database engine does for <weir/sql.h>: the seam below transactions, rows and migrations. sqlite_backend.c and
- * postgres_backend.c have a table each; nothing above knows which.
+/* What a database engine does for <weir/sql.h>: the seam below transactions, rows and migrations. sqlite/backend.c and
+ * postgres/backend.c have a table each; nothing above knows which.
  *
  * A session is a connection while one transaction or read has it; it belongs to one thread at a time. Values are
  * borrowed for the call. Errors: `err` is never NULL, and ABORTED means that it lost against another transaction: the

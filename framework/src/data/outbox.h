@@ -57,7 +57,7 @@ struct weir_outbox {
     bool looked;               /* `known` was read since it has the lock file */
     int64_t known;             /* the highest id that is known to be committed */
     int64_t cursor;            /* read so far */
-    bool lanes;                /* on PostgreSQL: `known` and `published` are counts, see postgres_relay.c */
+    bool lanes;                /* on PostgreSQL: `known` and `published` are counts, see postgres/relay.c */
     int64_t oldest_created_ms; /* there: of the rows that wait, as last counted */
     bool gathers;              /* the sender sleeps for a moment, to read what comes meanwhile together */
     int64_t published;         /* on the broker, without a gap */
@@ -105,9 +105,9 @@ bool relay_cluster_changed(const struct weir_outbox *outbox);
 void relay_delivered(void *state, enum weir_status status, int32_t partition, int64_t offset,
                      const char *error);
 
-/* postgres_relay.c */
+/* postgres/relay.c */
 void *postgres_relay(void *self); /* the only thread */
-/* sqlite_relay.c */
+/* sqlite/relay.c */
 void *relay_send(void *self); /* the sender thread */
 void *relay_mark(void *self); /* the marker thread */
 /* Holds: lock. */

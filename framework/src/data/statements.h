@@ -9,7 +9,7 @@
 enum weir_status statements_check(struct weir_sql *db, struct sql_session *session,
                                   const struct weir_sql_statement *statements, struct weir_error *err);
 
-/* sqlite_check.c, postgres_check.c: the backends' function `check`. */
+/* sqlite/check.c, postgres/check.c: the backends' function `check`. */
 enum weir_status sqlite_check(struct sql_session *session, const struct weir_sql_statement *statement,
                               struct weir_error *err);
 enum weir_status postgres_check(struct sql_session *session, const struct weir_sql_statement *statement,

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/sqlite_backend.h"
+#include "data/sqlite/backend.h"
 
 static int set_up(void **state)
 {

@@ -2,7 +2,7 @@
  * and is back by itself. */
 #include "kit.h"
 
-#include "data/sqlite_backend.h"
+#include "data/sqlite/backend.h"
 
 #include <signal.h>
 #include <stdio.h>

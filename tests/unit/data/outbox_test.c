@@ -6,7 +6,7 @@
 
 #include "core/condition.h"
 #include "data/outbox.h"
-#include "data/sqlite_store.h"
+#include "data/sqlite/store.h"
 #include "echo.weir.h"
 #include "wait.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "data/keeper.h"
-#include "data/postgres_text.h"
+#include "data/postgres/text.h"
 
 static struct postgres server;
 static bool there;

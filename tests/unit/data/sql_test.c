@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/sqlite_backend.h"
+#include "data/sqlite/backend.h"
 
 struct fixture {
     struct kit kit;

@@ -15,7 +15,7 @@
 #include "core/memory.h"
 #include "core/random.h"
 #include "data/saga/saga.h"
-#include "data/sqlite_backend.h"
+#include "data/sqlite/backend.h"
 
 #define CLAIM_MOST 256
 #define OWNERS_MOST 16

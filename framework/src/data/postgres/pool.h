@@ -14,7 +14,7 @@
 #include <pthread.h>
 
 #include "core/context.h"
-#include "data/postgres_connection.h"
+#include "data/postgres/connection.h"
 #include "lifecycle/component.h"
 
 struct pg_pool {

@@ -1,4 +1,4 @@
-#include "data/sqlite_writer.h"
+#include "data/sqlite/writer.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

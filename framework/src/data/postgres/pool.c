@@ -1,4 +1,4 @@
-#include "data/postgres_pool.h"
+#include "data/postgres/pool.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "data/postgres_pipeline.h"
+#include "data/postgres/pipeline.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <weir/clock.h>
 
 #include "core/memory.h"
-#include "data/postgres_error.h"
+#include "data/postgres/error.h"
 
 /* A cancellation wakes nobody here, so it is looked at as often. */
 #define LOOK_MS 20

@@ -19,7 +19,7 @@
 
 #include <pthread.h>
 
-#include "data/sqlite_connection.h"
+#include "data/sqlite/connection.h"
 
 struct group;
 struct turn_waiter;

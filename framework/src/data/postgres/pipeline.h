@@ -4,7 +4,7 @@
 #ifndef WEIR_DATA_POSTGRES_PIPELINE_H
 #define WEIR_DATA_POSTGRES_PIPELINE_H
 
-#include "data/postgres_connection.h"
+#include "data/postgres/connection.h"
 
 /* The connection is broken, by what libpq says. Returns err's status. */
 enum weir_status pg_lost(struct pg_connection *connection, struct weir_error *err);

@@ -13,8 +13,8 @@
 #include "core/condition.h"
 #include "core/memory.h"
 #include "data/outbox.h"
-#include "data/sqlite_backend.h"
-#include "data/sqlite_store.h"
+#include "data/sqlite/backend.h"
+#include "data/sqlite/store.h"
 
 #define READ_MAX 256
 #define LOCK_FILE_LOOK_NS (50 * WEIR_NS_PER_MS)

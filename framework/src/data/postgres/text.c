@@ -1,4 +1,4 @@
-#include "data/postgres_text.h"
+#include "data/postgres/text.h"
 
 #include <ctype.h>
 #include <stdio.h>

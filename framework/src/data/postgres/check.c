@@ -1,7 +1,7 @@
 /* A statement against a PostgreSQL database: prepared with its parameters' types, and its columns' types compared. */
 #include <string.h>
 
-#include "data/postgres_values.h"
+#include "data/postgres/values.h"
 #include "data/statements.h"
 
 enum weir_status postgres_check(struct sql_session *session, const struct weir_sql_statement *statement,

@@ -1,4 +1,4 @@
-#include "data/postgres_values.h"
+#include "data/postgres/values.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,8 +5,8 @@
 #include <pthread.h>
 
 #include "data/sql.h"
-#include "data/sqlite_connection.h"
-#include "data/sqlite_writer.h"
+#include "data/sqlite/connection.h"
+#include "data/sqlite/writer.h"
 
 struct reader {
     struct connection connection; /* first */

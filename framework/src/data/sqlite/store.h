@@ -6,7 +6,7 @@
 #include <weir/error.h>
 
 #include "data/outbox.h"
-#include "data/sqlite_connection.h"
+#include "data/sqlite/connection.h"
 #include "data/window.h"
 
 struct weir_sql;

@@ -1,4 +1,4 @@
-#include "data/postgres_error.h"
+#include "data/postgres/error.h"
 
 #include <stdio.h>
 #include <string.h>

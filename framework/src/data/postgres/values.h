@@ -9,7 +9,7 @@
 #include <weir/error.h>
 #include <weir/sql.h>
 
-#include "data/postgres_connection.h"
+#include "data/postgres/connection.h"
 
 struct pg_values {
     const char *values[PG_PARAMETERS_MAX];

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "core/memory.h"
-#include "data/sqlite_connection.h"
+#include "data/sqlite/connection.h"
 #include "data/statements.h"
 
 /* By SQLite's rules for affinity (https://www.sqlite.org/datatype3.html#determination_of_column_affinity), so

@@ -1,5 +1,5 @@
 /* SQLite's table of functions: the writer for transactions, a pool of connections for reading. */
-#include "data/sqlite_backend.h"
+#include "data/sqlite/backend.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include "core/condition.h"
 #include "core/memory.h"
-#include "data/sqlite_files.h"
+#include "data/sqlite/files.h"
 #include "data/statements.h"
 
 #define SCHEME "sqlite:"

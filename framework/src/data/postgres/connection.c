@@ -1,4 +1,4 @@
-#include "data/postgres_connection.h"
+#include "data/postgres/connection.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -8,10 +8,10 @@
 #include <weir/clock.h>
 
 #include "core/memory.h"
-#include "data/postgres_error.h"
-#include "data/postgres_pipeline.h"
-#include "data/postgres_text.h"
-#include "data/postgres_values.h"
+#include "data/postgres/error.h"
+#include "data/postgres/pipeline.h"
+#include "data/postgres/text.h"
+#include "data/postgres/values.h"
 
 /* A commit under way may take so much longer than its call: an unknown outcome is worse than a little wait. */
 #define COMMIT_GRACE_NS (100 * WEIR_NS_PER_MS)

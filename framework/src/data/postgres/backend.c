@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "data/postgres_pool.h"
-#include "data/postgres_text.h"
-#include "data/postgres_values.h"
+#include "data/postgres/pool.h"
+#include "data/postgres/text.h"
+#include "data/postgres/values.h"
 #include "data/sql.h"
 #include "data/statements.h"
 

@@ -1,4 +1,4 @@
-#include "data/sqlite_store.h"
+#include "data/sqlite/store.h"
 
 #include <stdio.h>
 

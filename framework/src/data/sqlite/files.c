@@ -1,4 +1,4 @@
-#include "data/sqlite_files.h"
+#include "data/sqlite/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
