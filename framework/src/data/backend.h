@@ -49,6 +49,8 @@ struct sql_backend {
     void (*close)(struct weir_sql *db);
     /* Before the close, when all is done. May be NULL. */
     enum weir_status (*finish)(struct weir_sql *db, struct weir_context *context, struct weir_error *err);
+    /* Now and then while it is open: housekeeping of files. What does not go now goes another time. May be NULL. */
+    enum weir_status (*tidy)(struct weir_sql *db, struct weir_context *context, struct weir_error *err);
 
     /* ---- Migrations ---- */
 

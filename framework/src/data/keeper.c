@@ -110,6 +110,15 @@ static enum weir_status prune_sagas(struct keeper *keeper, int64_t now_ms, struc
     return status;
 }
 
+static void tidy(struct keeper *keeper)
+{
+    struct weir_sql *db = keeper->db;
+    struct weir_error err = {0};
+    if (db->backend->tidy && db->backend->tidy(db, &keeper->context, &err) != WEIR_OK &&
+        weir_context_status(&keeper->context) == WEIR_OK)
+        weir_log_warn("the write-ahead log stays large for now", weir_field_error(&err));
+}
+
 static void *run(void *self)
 {
     struct keeper *keeper = self;
@@ -125,6 +134,7 @@ static void *run(void *self)
         if (status != WEIR_OK && weir_context_status(&keeper->context) == WEIR_OK)
             weir_log_warn("old rows of the inbox, of idempotency keys, or of sagas, stay for now",
                           weir_field_error(&err));
+        tidy(keeper);
     }
     return NULL;
 }

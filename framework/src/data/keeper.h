@@ -1,5 +1,5 @@
 /* The database's own thread for what is in nobody's way: forgets old inbox rows, old answers by
- * idempotency key and sagas that ended long ago, a few at a time. */
+ * idempotency key and sagas that ended long ago, a few at a time, and has the engine tidy its files. */
 #ifndef WEIR_DATA_KEEPER_H
 #define WEIR_DATA_KEEPER_H
 

@@ -14,6 +14,10 @@
 #include "data/statements.h"
 
 #define SCHEME "sqlite:"
+/* SQLite begins a log anew at 4 MB, when nobody is in the way. */
+#define LOG_BYTES_MAX (INT64_C(8) << 20)
+/* How long writers wait for readers of the log at most. */
+#define LOG_TURN_MS 20
 
 struct sqlite *sqlite_of(const struct weir_sql *db)
 {
@@ -172,6 +176,26 @@ static enum weir_status sqlite_finish(struct weir_sql *db, struct weir_context *
         status = weir_fail(err, WEIR_UNAVAILABLE, "%s: another process uses the database", db->name);
     writer->connection.context = NULL;
     writer_leave_idle(writer);
+    return status;
+}
+
+/* The log begins anew only when a writer comes while nobody reads from it, so readers that overlap let it grow. Who
+ * begins to read while nobody writes and all of the log is in the file reads from the file: those before him are soon
+ * gone. */
+static enum weir_status sqlite_tidy(struct weir_sql *db, struct weir_context *context, struct weir_error *err)
+{
+    struct sqlite *sqlite = sqlite_of(db);
+    if (files_log_bytes(sqlite->path) <= LOG_BYTES_MAX)
+        return WEIR_OK;
+    if (writer_enter_idle(&sqlite->writer, context, err) != WEIR_OK)
+        return err->status;
+    struct connection *connection = &sqlite->writer.connection;
+    connection_work_for(connection, context, LOG_TURN_MS);
+    int64_t busy = 0; /* a reader stays: another time */
+    enum weir_status status =
+        connection_number(connection, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, 0, &busy, err);
+    connection->context = NULL;
+    writer_leave_idle(&sqlite->writer);
     return status;
 }
 
@@ -402,6 +426,7 @@ const struct sql_backend sqlite_backend = {
     .migrated = sqlite_migrated,
     .close = sqlite_close,
     .finish = sqlite_finish,
+    .tidy = sqlite_tidy,
     .migration = sqlite_migration,
     .script = sqlite_script,
     .has_table = sqlite_has_table,

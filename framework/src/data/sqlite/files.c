@@ -64,13 +64,18 @@ static char *log_of(const char *path)
     return log;
 }
 
-bool files_has_log(const char *path)
+int64_t files_log_bytes(const char *path)
 {
     char *log = log_of(path);
     struct stat info;
-    bool has = stat(log, &info) == 0 && info.st_size > LOG_HEADER;
+    int64_t bytes = stat(log, &info) == 0 ? info.st_size : 0;
     free(log);
-    return has;
+    return bytes;
+}
+
+bool files_has_log(const char *path)
+{
+    return files_log_bytes(path) > LOG_HEADER;
 }
 
 /* Byte for byte where it stands: a cut meanwhile leaves the one or the other, which are the same. */

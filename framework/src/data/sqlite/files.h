@@ -4,6 +4,7 @@
 #define WEIR_DATA_SQLITE_FILES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <weir/error.h>
 
@@ -15,6 +16,8 @@ enum weir_status files_sync_folder_of(const char *name, const char *path, struct
 
 /* Does a process that died, or one that runs, have anything in the write-ahead log? */
 bool files_has_log(const char *path);
+/* How large it is; 0: there is none. */
+int64_t files_log_bytes(const char *path);
 
 /* Makes durable what the write-ahead log holds. After an fsync(2) that failed the kernel has the pages in memory, takes
  * them for written, and the disk does not have them (https://lwn.net/Articles/752063/); a process that starts then reads
