@@ -122,7 +122,8 @@ static void run_saga(struct saga_worker *worker, struct saga *saga)
     enum weir_status status = WEIR_OK;
     if (!atomic_load(&saga->stale))
         status = load(call, saga, subject);
-    while (status == WEIR_OK && !saga_is_over(saga) && !weir_call_over(call))
+    /* One that is over and stale was turned since, or begun anew: its row says what comes. */
+    while (status == WEIR_OK && (atomic_load(&saga->stale) || !saga_is_over(saga)) && !weir_call_over(call))
         status = go(call, runner, saga, subject, &due_ns);
     bool braked = status == WEIR_PENDING;
     if (braked)
