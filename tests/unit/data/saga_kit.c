@@ -166,9 +166,23 @@ static void confirm(struct weir_tx *tx, void *subject)
     commit(tx, subject, CONFIRM, "confirmed");
 }
 
+static enum weir_status cancel(struct weir_call *call, int id);
+
+/* Runs on: the thread whose commit it is. */
+static void has_ended(void *arg)
+{
+    struct weir_call *call = weir_call_background(saga_kit_sagas[0], NULL, 10000);
+    assert_int_equal(cancel(call, *(const int *)arg), WEIR_OK);
+    weir_call_background_end(call);
+}
+
 static void complete(struct weir_tx *tx, void *subject)
 {
     commit(tx, subject, COMPLETE, "completed");
+    static int id;
+    id = ((struct order *)subject)->id;
+    if (world.cancelled_as_it_ends)
+        weir_sql_on_commit(tx, has_ended, &id);
 }
 
 static void turned(struct weir_tx *tx, void *subject, const char *reason)

@@ -35,7 +35,8 @@ struct world {
     atomic_bool crashed;
     char image[128]; /* the database as it was then */
     int late[256], n_late;
-    unsigned seed; /* not 0: answers at random */
+    bool cancelled_as_it_ends; /* right behind the commit of the last step, before its thread looks again */
+    unsigned seed;             /* not 0: answers at random */
 };
 
 extern struct world world;

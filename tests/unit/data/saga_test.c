@@ -231,6 +231,18 @@ static void a_saga_that_is_cancelled_is_undone_wherever_it_is(void **state)
     }
 }
 
+static void a_saga_that_is_cancelled_in_the_moment_of_its_end_is_undone(void **state)
+{
+    (void)state;
+    world.cancelled_as_it_ends = true;
+    struct weir_test *test = saga_kit_start(0, 1);
+    assert_int_equal(saga_kit_place(test, 1)->status, WEIR_OK);
+    weir_test_advance(test, 1000);
+    assert_non_null(strstr(saga_kit_state(test, 1), "turned, undone "));
+    assert_string_equal(saga_kit_effects(1), "22-22-");
+    stop(test);
+}
+
 static void a_client_that_comes_again_drives_the_same_saga(void **state)
 {
     (void)state;
@@ -378,6 +390,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_step_that_is_away_is_tried_by_one_saga_and_keeps_no_thread_of_the_others, begin, end),
         cmocka_unit_test_setup_teardown(a_saga_that_is_cancelled_is_undone_wherever_it_is, begin, end),
+        cmocka_unit_test_setup_teardown(a_saga_that_is_cancelled_in_the_moment_of_its_end_is_undone, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(a_client_that_comes_again_drives_the_same_saga, begin, end),
         cmocka_unit_test_setup_teardown(a_saga_whose_process_died_goes_on_at_once_and_comes_to_its_end, begin,
                                         end),
