@@ -17,7 +17,7 @@ import plan
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PORT_OF = {"order": "order grpc", "inventory": "inventory grpc", "payment": "payment grpc", "logistics": "logistics rest"}
-SECOND = {"rest": 10, "grpc": 10, "admin": 10}  # what order-2 listens on: so much above order's
+SECOND = {"rest": 20, "grpc": 20, "admin": 20}  # what order-2 listens on: so much above order's
 READY_WITHIN = 60
 STOPPED_WITHIN = 40
 PR_SET_CHILD_SUBREAPER = 36
